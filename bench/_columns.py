@@ -1,0 +1,93 @@
+"""The columns of the result tables, and what each of them means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ROLES = ("embedded", "projection", "yardstick")
+STATUSES = ("ok", "skipped", "refused", "failed", "timeout")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table by kind; other columns may follow and are ignored."""
+
+    names: tuple[str, ...]
+    """Text, never empty."""
+    counts: tuple[str, ...] = ()
+    """Whole numbers, never empty."""
+    text: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    """True or False; read as 1.0, 0.0 or NaN."""
+    key: tuple[str, ...] = ()
+    """The columns that no two rows share."""
+    pixels: bool = False
+    """Whether columns p0, p1, ... follow, the pixels of a square image."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every column that must be there."""
+        return self.names + self.counts + self.text + self.numbers + self.flags
+
+
+TABLES = {
+    "inference": Columns(
+        names=("problem", "family", "method", "role", "device", "dtype", "status"),
+        counts=("n", "m", "batch"),
+        text=("reason", "best_projection"),
+        numbers=(
+            "us_per_sample", "us_q25", "us_q75", "rounds", "solver_us_per_sample",
+            "speedup_osqp", "speedup_osqp_low", "speedup_osqp_high",
+            "speedup_best", "speedup_best_low", "speedup_best_high",
+            "ratio_linear", "ratio_linear_low", "ratio_linear_high",
+            "setup_ms", "peak_mb", "violation", "infeasible_share", "distance", "excess",
+        ),
+        flags=("stable",),
+        key=("problem", "method", "batch", "dtype"),
+    ),
+    "training": Columns(
+        names=("network",),
+        counts=("epoch",),
+        numbers=("seconds", "train_mse", "val_mse", "optimum_val_mse", "learning_rate"),
+        flags=("box_scaling",),
+        key=("network", "epoch"),
+    ),
+    "networks": Columns(
+        names=("network", "data"),
+        text=("stopped", "projection"),
+        numbers=(
+            "train_samples", "val_samples", "test_samples", "epochs", "epochs_planned", "train_seconds",
+            "val_mse", "optimum_val_mse", "test_mse", "optimum_test_mse",
+            "inference_ms", "inference_ms_q25", "inference_ms_q75", "inference_samples", "us_per_sample",
+            "violation", "cone_violation", "box_violation", "infeasible_share",
+        ),
+        key=("network",),
+    ),
+    "digits": Columns(
+        names=("panel",), counts=("index",), text=("label",), key=("panel", "index"), pixels=True
+    ),
+}  # fmt: skip
+
+LEGEND = {
+    "problem": "family and size n x m: n features, m constraints",
+    "role": "embedded: a map into the set, part of the network; projection: nearest point of the set, "
+    "afterwards; yardstick: a plain Linear(n, n), which keeps no constraint",
+    "batch": "points in one call",
+    "status": "ok, skipped (not installed), refused (does not apply to this set), failed or timeout",
+    "us a sample": "time of one call, tensor in to tensor out, divided by the batch: median [quartiles]; "
+    r"\* marks a timing that was not stable",
+    "rounds": "interleaved calls that were timed",
+    "solver us": "the part of the time inside the solver, where the solver is not torch",
+    "x osqp": "time of `osqp` / time of the method, in the same run [95 % interval]; below 1: osqp is faster",
+    "x best": "the same over the fastest projection of the cell that reached 1e-6, which is named",
+    "x Linear": "time of the method / time of Linear(n, n) [95 % interval]",
+    "set-up ms": "from the constraints to the first call being possible",
+    "peak MB": "peak memory of the call",
+    "violation": "largest max(A x - b) of the answers, in float64, from the returned numbers",
+    "infeasible": "share of the answers with any violation at all, rounding included",
+    "distance": "projections: largest relative distance to the exact projection",
+    "excess": "embedded maps that take a point to project: how far they move it, as a multiple of the "
+    "distance to the exact projection (median); 1 is nearest",
+}
+"""The columns of the printed tables, in Markdown."""

@@ -1,0 +1,51 @@
+"""What can be measured here: derived from the tuples, never kept by hand."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from baselines import PROJECTIONS
+from constrained.engines import ENGINES
+from constrained.errors import MissingDependencyError
+from constrained.parameterizations import PARAMETERIZATIONS
+
+from .grid import grid
+from .methods import METHODS
+from .problems import FAMILIES
+
+
+def listing() -> str:
+    """Everything by kind, solvers with version and availability."""
+    lines = ["methods (as measured):", *(f"  {m.role:11} {m.name}" for m in METHODS)]
+    lines += ["parameterizations:"]
+    lines += [f"  {p.name:15} {_first_line(p)}" for p in PARAMETERIZATIONS]
+    lines += ["projections:"]
+    lines += [f"  {p.name:15} {_available(p)}" for p in PROJECTIONS]
+    lines += ["ray engines:", *(f"  {e.name:15} {_first_line(e)}" for e in ENGINES)]
+    lines += ["problem families:", *(f"  {f.name:15} {len(f.sizes)} sizes" for f in FAMILIES)]
+    lines += ["grids:"]
+    for name in ("smoke", "short", "default", "full"):
+        lines.append(f"  {name:15} {len(grid(name).cells)} cells, {grid(name).budget:g} s a method")
+    return "\n".join(lines)
+
+
+def _first_line(entry: type) -> str:
+    import inspect
+
+    module = inspect.getmodule(entry)
+    return ((module.__doc__ if module else None) or "").strip().partition("\n")[0]
+
+
+def _available(entry: type) -> str:
+    try:
+        entry.check_available()
+    except MissingDependencyError as error:
+        return f"not available: {error}"
+    return ", ".join(f"{module} {_version(module)}" for module in entry.requires)
+
+
+def _version(module: str) -> str:
+    try:
+        return version(module)
+    except PackageNotFoundError:
+        return "(version unknown)"

@@ -1,0 +1,189 @@
+"""One cell, measured: every method gets ready, is judged, and is timed in the same interleaved pass.
+
+A method that is missing, does not apply, fails or takes too long becomes a row with its status and
+the reason; the others are not affected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from constrained.errors import (
+    BudgetExceededError,
+    MissingDependencyError,
+    TrivialSetError,
+    UnsupportedSetError,
+)
+
+from .exact_projection import nearest_points
+from .grid import Cell, Grid
+from .machine import device_name
+from .memory import with_peak
+from .methods import AbstractMethod, Prepared, Target
+from .metrics import distance, excess, infeasible_share, violations
+from .problems._base import Instance
+from .timing import interleave, timed
+
+JUDGED = 32
+"""Points of a batch whose true projection is computed."""
+PROBE = 4
+"""Points on which the time of a whole batch is first estimated."""
+
+STATUS = (
+    (MissingDependencyError, "skipped"),
+    (UnsupportedSetError, "refused"),
+    (TrivialSetError, "refused"),
+    (BudgetExceededError, "timeout"),
+    (TimeoutError, "timeout"),
+    (Exception, "failed"),
+)
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Contestant:
+    """A method in a cell: its row, and the call to time if it got that far."""
+
+    method: AbstractMethod
+    row: Row
+    call: Callable[[], Any] | None = None
+    solver_seconds: list[float] = field(default_factory=list)
+
+
+def measure_cell(
+    cell: Cell, grid: Grid, device: torch.device, methods: Sequence[AbstractMethod]
+) -> list[Row]:
+    """One row a method, ratios between them meaningful since their rounds are interleaved."""
+    instance = cell.generate()
+    judge = Judge(instance, cell)
+    target = Target(device, getattr(torch, cell.dtype), grid.setup_limit)
+    common = _common(cell, instance, device)
+    contestants = [Contestant(m, common | {"method": m.name, "role": m.role}) for m in methods]
+    for contestant in contestants:
+        try:
+            _get_ready(contestant, instance, target, grid, judge)
+        except Exception as error:
+            contestant.row |= {"status": _status(error), "reason": _sentence(error)}
+    _time(contestants, device, grid.budget)
+    return [contestant.row for contestant in contestants]
+
+
+class Judge:
+    """Scores outputs against the set and against the true nearest points."""
+
+    def __init__(self, instance: Instance, cell: Cell) -> None:
+        self.instance = instance
+        self.points = torch.tensor(instance.points, dtype=getattr(torch, cell.dtype))  # (batch, n)
+        self._nearest: np.ndarray | None = None
+
+    @property
+    def nearest(self) -> np.ndarray:
+        """True projections of the first JUDGED points, as rounded to the cell's dtype."""
+        if self._nearest is None:
+            self._nearest = nearest_points(self.instance, self.points[:JUDGED].double().numpy())
+        return self._nearest
+
+    def score(self, method: AbstractMethod, prepared: Prepared, x: Tensor) -> Row:
+        """Violation, infeasible share, and nearness where the method takes a point to project."""
+        point = x.double().cpu().numpy()
+        worst = float(violations(self.instance.polyhedron, point).max())
+        row: Row = {
+            "violation": worst if np.isfinite(worst) else None,
+            "infeasible_share": infeasible_share(self.instance.polyhedron, point),
+        }
+        if prepared.projects:
+            y = self.points[:JUDGED].double().numpy()
+            row["excess"] = _number(excess(y, point[:JUDGED], self.nearest))
+            if method.role == "projection":
+                row["distance"] = _number(distance(point[:JUDGED], self.nearest))
+        return row
+
+
+def _common(cell: Cell, instance: Instance, device: torch.device) -> Row:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    P = instance.polyhedron
+    return {
+        "table": "inference",
+        "pass": f"{cell} {now}",
+        "cell": str(cell),
+        "problem": instance.name,
+        "family": cell.family,
+        "n": P.n,
+        "m": P.m,
+        "seed": cell.seed,
+        "batch": cell.batch,
+        "dtype": cell.dtype,
+        "device": device_name(device),
+    }
+
+
+def _get_ready(contestant: Contestant, instance: Instance, target: Target, grid: Grid, judge: Judge) -> None:
+    method, row = contestant.method, contestant.row
+    start = perf_counter()
+
+    def first() -> tuple[Prepared, float, Tensor, Tensor]:
+        prepared = method.prepare(instance, target)
+        setup = perf_counter() - start
+        inputs = _inputs(prepared, judge.points, target)
+        _probe(prepared, inputs, target.device, grid.call_limit)
+        return prepared, setup, inputs, prepared.run(inputs)
+
+    (prepared, setup, inputs, output), peak = with_peak(first, target.device)
+    row |= {"status": "ok", "reason": "", "setup_seconds": setup, "peak_mb": peak}
+    if method.feasible:
+        row |= judge.score(method, prepared, output)
+
+    def call() -> None:
+        prepared.run(inputs)
+        if prepared.solver_seconds is not None:
+            contestant.solver_seconds.append(prepared.solver_seconds())
+
+    contestant.call = call
+
+
+def _inputs(prepared: Prepared, points: Tensor, target: Target) -> Tensor:
+    """The points of the cell, or as many normal latent points where the width differs."""
+    if prepared.in_features != points.shape[1]:
+        generator = torch.Generator().manual_seed(0)
+        points = torch.randn(len(points), prepared.in_features, generator=generator)
+    return points.to(target.device, target.dtype)
+
+
+def _probe(prepared: Prepared, inputs: Tensor, device: torch.device, limit: float) -> None:
+    """Raise `TimeoutError` if a few points tell that the batch would take longer than the limit."""
+    few = inputs[:PROBE]
+    estimate = timed(lambda: prepared.run(few), device) * len(inputs) / len(few)
+    if estimate > limit and prepared.solver_seconds is not None:
+        raise TimeoutError(f"> {limit:g} s a batch (about {estimate:.0f} s)")
+
+
+def _time(contestants: Sequence[Contestant], device: torch.device, budget: float) -> None:
+    calls = {c.method.name: c.call for c in contestants if c.call is not None}
+    seconds = interleave(calls, device, budget)
+    for contestant in contestants:
+        if (rounds := seconds.get(contestant.method.name)) is not None:
+            contestant.row["seconds"] = rounds
+            if contestant.solver_seconds:
+                contestant.row["solver_seconds"] = contestant.solver_seconds[-len(rounds) :]
+
+
+def _status(error: Exception) -> str:
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None

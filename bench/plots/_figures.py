@@ -1,0 +1,43 @@
+"""The figures, listed once, here, in the order of the report."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._base import AbstractFigure
+from .digits import Digits
+from .headline import Headline
+from .per_problem import PerProblem, mark_eps
+from .speedup import Speedup
+from .training import TrainingCurves
+
+FIGURES: tuple[AbstractFigure, ...] = (
+    Headline(),
+    Speedup("speedup_dimension", along="n", fixed="m"),
+    Speedup("speedup_constraints", along="m", fixed="n"),
+    PerProblem(
+        "time_per_sample",
+        title="time a sample (µs)",
+        caption="Median time a sample on every problem; bars from the first to the third quartile.",
+        value="us_per_sample",
+        spread=("us_q25", "us_q75"),
+    ),
+    PerProblem(
+        "setup_time",
+        title="set-up time (ms)",
+        caption="Time from the constraints to the first call being possible: rays, factorisation, ...",
+        value="setup_ms",
+    ),
+    PerProblem(
+        "violation",
+        title="largest violation, max(A x - b)",
+        caption="Largest violation, evaluated in float64 from the returned numbers; a method that breaks "
+        'nothing is drawn at "exact 0".',
+        value="violation",
+        roles=("embedded", "projection"),
+        floor_below=float(np.finfo(np.float64).eps),
+        decorate=mark_eps,
+    ),
+    TrainingCurves(),
+    Digits(),
+)

@@ -1,0 +1,69 @@
+"""How a method looks: assigned by its place in the table, so that a new method needs no entry here.
+
+Colours are Okabe and Ito's (safe for the colour-blind, neighbours differ in lightness); markers,
+line styles and fill differ as well, so that every figure reads in black and white. The cycles have
+lengths without a common factor: the combination repeats only after all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+COLOURS = ("#000000", "#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
+LINES = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
+FILLS = {"embedded": None, "projection": "#FFFFFF", "yardstick": "#BBBBBB"}
+"""The face of a marker by role; None is the method's own colour."""
+
+RC = {
+    "figure.dpi": 100,
+    "savefig.dpi": 150,
+    "savefig.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 5,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "constrained",
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """Colour, marker, line and marker face of one method or network."""
+
+    colour: str
+    marker: str
+    line: Any
+    face: str
+
+    def options(self) -> dict[str, Any]:
+        """Arguments for `Axes.plot` and `Axes.errorbar`."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "linestyle": self.line,
+            "markerfacecolor": self.face,
+            "markeredgecolor": self.colour,
+        }
+
+
+def styles(names: Iterable[str], roles: dict[str, str] | None = None) -> dict[str, Style]:
+    """A style for each name, by its place in the order given."""
+    chosen = {}
+    for i, name in enumerate(names):
+        colour = COLOURS[i % len(COLOURS)]
+        face = FILLS[roles[name]] if roles else None
+        chosen[name] = Style(colour, MARKERS[i % len(MARKERS)], LINES[i % len(LINES)], face or colour)
+    return chosen

@@ -1,0 +1,125 @@
+"""One dot a method for every problem: time a sample, set-up time, violation; a panel for each dtype."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from .._cells import distinct, main_batch, ok, where
+from .._tables_io import Row
+from ._base import (
+    AbstractFigure,
+    add_legend,
+    add_notes,
+    failure_notes,
+    method_styles,
+    require_rows,
+    unstable_note,
+)
+from ._marks import dots, problem_bands, problem_order
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DECADES = 7
+"""At most this many labelled decades on an axis."""
+
+
+class PerProblem(AbstractFigure):
+    """A number of every method for all problems at one batch size, on a logarithmic axis.
+
+    Args:
+        name, title, caption: what it is called; the title becomes the axis label.
+        value, spread: the columns of the dot and of its bar.
+        roles: the roles that are shown.
+        floor_below: values that are not positive are drawn at a floor labelled "exact 0", below this
+            and below every positive value.
+        decorate: what else is drawn on each panel.
+    """
+
+    table = "inference"
+
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        caption: str,
+        value: str,
+        spread: tuple[str, str] | None = None,
+        roles: tuple[str, ...] = ("embedded", "projection", "yardstick"),
+        floor_below: float = math.inf,
+        decorate: Callable[[Axes], None] | None = None,
+    ) -> None:
+        self.name, self.title, self.caption = name, title, caption
+        self.value, self.spread, self.roles = value, spread, roles
+        self.floor_below, self.decorate = floor_below, decorate
+
+    def draw(self, rows: list[Row]) -> Figure:
+        """Panels side by side, one a dtype, with the problems of the table as bands."""
+        batch = main_batch(rows)
+        table = [row for row in rows if row["role"] in self.roles]
+        shown = where(table, batch=batch)
+        known = [row for row in ok(shown) if math.isfinite(row[self.value])]
+        require_rows(known, f"with {self.value} at batch {batch}")
+        problems, dtypes = problem_order(shown), sorted(distinct(known, "dtype"))
+        chosen = {name: style for name, style in method_styles(rows).items() if where(table, method=name)}
+        height = 1.6 + len(problems) * max(0.3, 0.1 * len(chosen))
+        figure = Figure(figsize=(8 if len(dtypes) == 1 else 10, height), layout="constrained")
+        panels = figure.subplots(1, len(dtypes), sharex=True, sharey=True, squeeze=False)[0]
+        floor = self._floor(known)
+        handles = []
+        for axes, dtype in zip(panels, dtypes, strict=True):
+            handles += dots(axes, where(known, dtype=dtype), chosen, problems, self.value, self.spread, floor)
+            self._axis(axes, dtype, problems, floor)
+        add_legend(figure, f"{self.title}, batch {batch}", handles)
+        add_notes(figure, failure_notes(shown, table) + (unstable_note(shown) if self.spread else []))
+        return figure
+
+    def _floor(self, rows: list[Row]) -> float | None:
+        """Where zeros are drawn: at a whole power of ten; None if there are none."""
+        positive = [row[self.value] for row in rows if row[self.value] > 0]
+        if len(positive) == len(rows):
+            return None
+        smallest = min([*positive, self.floor_below])
+        return 10.0 ** (math.floor(math.log10(min(smallest, 1.0))) - 2)
+
+    def _axis(self, axes: Axes, dtype: str, problems: list[str], floor: float | None) -> None:
+        axes.set_xscale("log")
+        axes.set_xlabel(f"{self.title}, {dtype}")
+        problem_bands(axes, problems)
+        if self.decorate:
+            self.decorate(axes)
+        if floor is not None:
+            _label_floor(axes, floor)
+        else:
+            axes.xaxis.set_major_locator(LogLocator(numticks=DECADES))
+
+
+def mark_eps(axes: Axes) -> None:
+    """Vertical lines at the machine epsilon of float32 and float64."""
+    for dtype, line in ((np.float32, "--"), (np.float64, ":")):
+        eps = float(np.finfo(dtype).eps)
+        axes.axvline(eps, color="#555555", linestyle=line, linewidth=1, zorder=1)
+        axes.text(
+            eps, 1.005, f"eps {np.dtype(dtype).name}", transform=axes.get_xaxis_transform(), fontsize=7,
+            ha="center", va="bottom", color="#333333",
+        )  # fmt: skip
+
+
+def _label_floor(axes: Axes, floor: float) -> None:
+    """Ticks at decades, and the floor named for what it stands for."""
+    axes.axvline(floor, color="#000000", linewidth=0.8, zorder=1)
+    axes.set_xlim(left=floor / 4)
+    first, last = math.log10(floor), math.ceil(math.log10(max(axes.get_xlim()[1], floor * 100)))
+    step = max(1, math.ceil((last - first) / DECADES))
+    decades = [10.0**k for k in range(int(last), int(first) + 1, -step)]
+    axes.xaxis.set_major_locator(FixedLocator([floor, *decades]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda x, _: "exact 0" if x <= floor * 1.01 else f"$10^{{{round(math.log10(x))}}}$")
+    )

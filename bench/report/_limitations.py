@@ -1,0 +1,50 @@
+"""What the numbers do not say."""
+
+from __future__ import annotations
+
+from .._cells import ok
+from .._tables_io import Tables
+from ._document import Block, Bullets, Heading
+
+
+def limitations(devices: list[Tables]) -> list[Block]:
+    """The limits of the method, then those of these very tables."""
+    return [Heading(2, "Limitations"), Bullets((*GENERAL, *(_specific(tables) for tables in devices)))]
+
+
+GENERAL = (
+    "Times are wall-clock on an ordinary machine: the processor's frequency, its temperature and other "
+    "processes are not controlled, and torch on several threads suffers from a busy processor far more than "
+    "a solver on one. Methods are measured interleaved and compared by ratios for that reason; "
+    "absolute times do not carry over to another machine.",
+    "Each method is called again and again on the same batch: caches are warm, and OSQP starts every solve "
+    "from the last solution. A first call costs more, and so does set-up, which is shown apart.",
+    "A projection is timed as a user calls it from torch: the conversion of tensors and the Python loop over "
+    "the batch are inside. For small problems that is a large share; the column of the solver's own time "
+    "shows how much. A batched implementation in C could be faster than what is measured here.",
+    "Solvers run with one setting for all problems (OSQP to 1e-6 with polishing, as in the paper) and were "
+    "not tuned for each. Methods are not equally accurate: read the time beside violation and distance.",
+    "The threads are those of the machine line. OSQP and DAQP solve one problem on one thread; spreading a "
+    "batch over processes is not measured.",
+    "An embedded method answers another question than projection: it maps to a feasible point, not to the "
+    "nearest one. Where it takes a point to project, the excess says how far from nearest it is; rays take "
+    "no point at all, and what they can represent is judged by the trained networks alone.",
+    "Infeasible counts any violation above exactly 0 in float64; the size of the violation tells whether it "
+    "is more than rounding of the dtype.",
+    "The cones are a checkerboard, whose rows are orthogonal and which suits half_spaces best, and random "
+    "ones with a known interior. Real constraints may be degenerate, badly scaled or sparse.",
+    "The networks are small, each is trained once and, in the short run, for fewer epochs than in the paper; "
+    "differences between their errors have no interval.",
+)
+
+
+def _specific(tables: Tables) -> str:
+    """What is particular to one device's tables."""
+    rows = tables.find("inference")
+    measured = ok(rows)
+    unstable = sum(row["stable"] == 0 for row in measured)
+    cores = (tables.machine or {}).get("cores", "an unknown number of")
+    return (
+        f"{tables.device}: {cores} cores; {len(measured)} of {len(rows)} cells have a number, {unstable} "
+        "of them with a spread that is too wide to be called stable."
+    )

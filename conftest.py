@@ -1,0 +1,31 @@
+"""Plain `pytest` runs tests/, `pytest --benchmark-only` runs bench/; CUDA tests need a CUDA device."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("constrained benchmarks")
+    group.addoption("--grid", default="default", help="smoke, short, default or full")
+    group.addoption("--raw", type=Path, default=ROOT / "results" / "raw", help="where rows are kept")
+    group.addoption("--fresh", action="store_true", help="start anew instead of continuing a stopped run")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    benchmarks = bool(config.getoption("benchmark_only", False))
+    other = ROOT / ("tests" if benchmarks else "bench")
+    return True if other == collection_path or other in collection_path.parents else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device: torch.cuda.is_available() is False"))

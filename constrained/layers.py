@@ -1,0 +1,131 @@
+"""The facade: `constrain(P)` and the paper's layer `ConstrainedLinear`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import InvalidInputError, UnsupportedSetError, lookup
+from .parameterizations import PARAMETERIZATIONS, AbstractParameterization
+from .polyhedron import Polyhedron, check_features
+
+
+def constrain(polyhedron: Polyhedron, method: str = "auto", **options: Any) -> AbstractParameterization:
+    """A module whose every output lies in `polyhedron`.
+
+    Args:
+        polyhedron: the set.
+        method: the name of a parameterization, or "auto" for the first one that serves the set.
+        **options: passed to the parameterization (`engine=`, `max_rays=` for "rays").
+
+    Returns:
+        `nn.Module`, (*batch, module.in_features) -> (*batch, n).
+
+    Raises:
+        UnknownNameError: no method has this name.
+        UnsupportedSetError: the method cannot serve the set; the text says why.
+        TypeError: an option that the method does not have.
+    """
+    if not isinstance(polyhedron, Polyhedron):
+        raise InvalidInputError(
+            f"expected a constrained.Polyhedron, found {type(polyhedron).__name__}; try Polyhedron(A)"
+        )
+    if method != "auto":
+        return lookup("method", method, PARAMETERIZATIONS)(polyhedron, **options)
+    reasons = {entry: entry.accepts(polyhedron) for entry in PARAMETERIZATIONS}
+    for entry, reason in reasons.items():
+        if reason is None:
+            return entry(polyhedron, **options)
+    listed = "; ".join(f"{entry.name}: {reason}" for entry, reason in reasons.items())
+    raise UnsupportedSetError(f"no method serves {polyhedron}: {listed}")
+
+
+class BoxScaling(nn.Module):
+    """`x -> x / max(1, ||x||_inf)`: into the box `[-1, 1]^n` along the ray through the origin.
+
+    Keeps a point of a convex set that contains the origin inside the set. In evaluation mode it is
+    always on; in training mode only after epoch `scaling_epoch`, as told by `set_epoch`, so that
+    the network first learns on the unscaled cone. Shapes: (*batch, n) -> (*batch, n).
+    Source: arXiv 1902.01785, sec. 3, and the authors' published code.
+    """
+
+    epoch: Tensor
+
+    def __init__(self, scaling_epoch: int = 25) -> None:
+        super().__init__()
+        self.scaling_epoch = scaling_epoch
+        self.register_buffer("epoch", torch.tensor(0))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the module which epoch is being trained (counted from 0)."""
+        self.epoch.fill_(epoch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The scaled point, or `x` itself while scaling is off."""
+        if self.training and int(self.epoch) <= self.scaling_epoch:
+            return x
+        return x / x.abs().amax(-1, keepdim=True).clamp_min(1)
+
+    def extra_repr(self) -> str:
+        """For `print(module)`."""
+        return f"scaling_epoch={self.scaling_epoch}"
+
+
+class ConstrainedLinear(nn.Module):
+    """The paper's layer: BatchNorm1d -> Linear -> constrained activation, optionally into a box.
+
+    With `method="rays"`: `x = |W BN(h) + c| R` with the unit-norm rays R of the cone. The weights
+    start uniform in +-1/in_features, the bias at 0.
+
+    Args:
+        in_features: size of the incoming features.
+        polyhedron: the set of the outgoing activation, with n features.
+        method: see `constrain`.
+        box: also keep every activation in [-1, 1]^n, by `BoxScaling`; the set must contain 0.
+        scaling_epoch: in training mode, the box is on after this epoch; see `set_epoch`.
+        **options: see `constrain`.
+
+    Shapes: (*batch, in_features) -> (*batch, n).
+
+    Source: Frerix, Niessner, Cremers, arXiv 1902.01785, sec. 3 and 4.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        polyhedron: Polyhedron,
+        method: str = "rays",
+        box: bool = False,
+        scaling_epoch: int = 25,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if in_features < 1:
+            raise InvalidInputError(f"in_features must be at least 1; found {in_features}")
+        if box and not bool(polyhedron.contains([0.0] * polyhedron.n)):
+            raise UnsupportedSetError(
+                "box=True scales towards the origin, which is not in this set; "
+                "add the box to the polyhedron instead"
+            )
+        self.in_features, self.out_features = in_features, polyhedron.n
+        self.norm = nn.BatchNorm1d(in_features)
+        self.activation = constrain(polyhedron, method, **options)
+        self.linear = nn.Linear(in_features, self.activation.in_features)
+        nn.init.uniform_(self.linear.weight, -1 / in_features, 1 / in_features)
+        nn.init.zeros_(self.linear.bias)
+        self.box = BoxScaling(scaling_epoch) if box else None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the layer which epoch is being trained (counted from 0); matters only with `box=True`."""
+        if self.box is not None:
+            self.box.set_epoch(epoch)
+
+    def forward(self, h: Tensor) -> Tensor:  # (*batch, in_features) -> (*batch, n)
+        """Activations inside the set."""
+        check_features(self.in_features, h, "h", f"in_features is {self.in_features}")
+        flat = self.norm(h.reshape(-1, self.in_features))
+        x = self.activation(self.linear(flat))
+        x = x if self.box is None else self.box(x)
+        return x.view(*h.shape[:-1], self.out_features)

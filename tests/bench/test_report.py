@@ -1,0 +1,248 @@
+"""Reports from synthetic tables: README parts, the page of results and the HTML page."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from bench._columns import LEGEND, TABLES
+from bench._numbers import error, number, share, speedup, times
+from bench.report import BLOCKS, check_readme, report_main, update_readme, write_pages
+from bench.report._document import Bullets, Paragraph, Table, code, literal, markdown
+from bench.report._html import inline
+from bench.report._inference import HEADER
+from bench.tables import INFERENCE, NETWORKS, TRAINING
+from constrained.errors import InvalidInputError
+from tests.fixtures.tables import TIME_REASON, inference_rows, network_rows, write_tables
+
+SVG = (
+    '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><metadata>m</metadata><g id="a"/></svg>\n'
+)
+
+
+@pytest.fixture
+def tables(tmp_path) -> Path:
+    write_tables(tmp_path / "results" / "tables")
+    return tmp_path / "results" / "tables"
+
+
+@pytest.fixture
+def readme(tmp_path) -> Path:
+    parts = [f"<!-- begin:{name} -->\nold\n<!-- end:{name} -->\n" for name in BLOCKS]
+    path = tmp_path / "README.md"
+    path.write_text("# Title\n\n" + "\nprose\n\n".join(parts) + "\nlast line\n")
+    return path
+
+
+def part(readme: Path, name: str) -> str:
+    """The generated text between two markers."""
+    return readme.read_text().split(f"<!-- begin:{name} -->\n")[1].split(f"\n<!-- end:{name} -->")[0]
+
+
+def change(rows: list[dict], selection: dict, **values) -> list[dict]:
+    """The rows, those that match the selection with other values."""
+    return [row | values if selection.items() <= row.items() else row for row in rows]
+
+
+def test_readme_parts_are_written_and_the_rest_is_kept(tables, readme):
+    assert check_readme(readme, tables) == list(BLOCKS)
+    assert update_readme(readme, tables)
+    text = readme.read_text()
+    assert text.startswith("# Title\n\n<!-- begin:main-result -->\n") and text.endswith("\nlast line\n")
+    assert text.count("prose") == 3 and "old" not in text
+    assert not update_readme(readme, tables) and check_readme(readme, tables) == []
+
+
+def test_main_result_has_the_numbers_of_the_table(tables, readme):
+    rows = change(
+        inference_rows(), {"problem": "checkerboard-784x16", "batch": 256, "method": "half_spaces"},
+        us_per_sample=0.812, us_q25=0.8, us_q75=0.9, speedup_osqp=531.4, speedup_osqp_low=510.0,
+        speedup_osqp_high=560.0, violation=0.0, excess=1.0,
+    )  # fmt: skip
+    write_tables(tables, inference=rows)
+    update_readme(readme, tables)
+    line = next(line for line in part(readme, "main-result").splitlines() if "`half_spaces`" in line)
+    assert "| embedded | 0.812 [0.800, 0.900] | 531 [510, 560] |" in line and "| 0 |" in line
+    assert "moves 1.00x as far" in line
+    assert "| 3.0e-07 |" in next(
+        line for line in part(readme, "main-result").splitlines() if line.startswith("| `daqp`")
+    )
+    assert "fastest projection, `daqp`" in part(readme, "main-result")
+    assert "checkerboard-784x16, batch 256, float32, cpu" in part(readme, "main-result")
+
+
+def test_a_method_that_failed_is_a_row_with_its_reason(tables, readme):
+    cell = {"problem": "checkerboard-784x16", "method": "rays"}
+    write_tables(
+        tables, inference=change(inference_rows(), cell, status="timeout", reason="took | too *long*")
+    )
+    update_readme(readme, tables)
+    assert r"| `rays` | embedded | timeout: took \| too \*long\* | – |" in part(readme, "main-result")
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_check_catches_an_edited_number(tables, readme, name):
+    update_readme(readme, tables)
+    text = part(readme, name)
+    digit = re.search(r"\d", text)
+    edited = text[: digit.start()] + str((int(digit[0]) + 1) % 10) + text[digit.end() :]
+    readme.write_text(readme.read_text().replace(text, edited))
+    assert check_readme(readme, tables) == [name]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text.replace("<!-- begin:verdict -->", ""), "end:verdict.*without its partner"),
+        (lambda text: text.replace("<!-- end:machine -->", ""), "begin:machine.*without its partner"),
+        (
+            lambda text: re.sub(r"<!-- begin:verdict.*end:verdict -->", "", text, flags=re.S),
+            "missing: verdict",
+        ),
+        (lambda text: text.replace(":verdict", ":verdikt"), "missing: verdict, unknown: verdikt"),
+        (lambda text: text + text, "line .*each name once"),
+    ],
+)
+def test_markers_that_do_not_match_are_an_error_and_the_file_stays(tables, readme, damage, message):
+    text = damage(readme.read_text())
+    readme.write_text(text)
+    with pytest.raises(InvalidInputError, match=message):
+        update_readme(readme, tables)
+    assert readme.read_text() == text
+    with pytest.raises(InvalidInputError, match="README"):
+        update_readme(readme.parent / "README.rst", tables)
+
+
+def test_verdict_without_a_loss_says_so(tables, readme):
+    update_readme(readme, tables)
+    verdict = part(readme, "verdict")
+    assert "`half_spaces` takes 1.60 µs a sample, 512 times faster than `osqp` and 78 times faster" in verdict
+    assert re.search(r"In none of the \d+ comparisons .* projection faster", verdict)
+    assert "`half_spaces` refused on random_cone-8x16" in verdict
+
+
+def test_verdict_lists_every_cell_where_projection_wins(tables, readme):
+    rows = inference_rows()
+    lost = {"problem": "random_cone-8x32", "method": "rays", "batch": 256}
+    rows = change(rows, lost, us_per_sample=100.0, speedup_best=0.5, speedup_best_high=0.6)
+    rows = change(rows, lost | {"method": "paper_layer"}, speedup_best=0.98, speedup_best_high=1.03)
+    write_tables(tables, inference=rows)
+    update_readme(readme, tables)
+    verdict = part(readme, "verdict")
+    assert re.search(r"beats an embedded method in 2 of \d+ comparisons", verdict)
+    assert "- random_cone-8x32, batch 256: `daqp` takes" in verdict
+    assert "`rays` 100 µs (2.00 times slower)" in verdict
+    assert "(1.02 times slower; the 95 % interval includes 1)" in verdict
+
+
+def test_a_slower_method_is_called_slower(tables, readme):
+    cell = {"problem": "checkerboard-784x16", "batch": 256, "method": "paper_layer"}
+    write_tables(tables, inference=change(inference_rows(), cell, speedup_osqp=0.5, speedup_best=0.1))
+    update_readme(readme, tables)
+    assert "2.00 times slower than `osqp` and 10 times slower than `daqp`" in part(readme, "verdict")
+
+
+def test_networks_have_their_epochs_reason_and_ratio(tables, readme):
+    update_readme(readme, tables)
+    assert "| 5 of 30, time budget of 60 s | 0.155 | 0.116 | 1.336 |" in part(readme, "networks")
+    assert "4000 digits to train, 500 to validate, 500 to test" in part(readme, "networks")
+    assert "Imagined CPU 3000, 2 cores, 2 threads" in part(readme, "machine")
+
+
+def test_tables_that_are_not_there_yet_are_said_to_be_missing(tables, readme):
+    for path in tables.rglob("*.*"):
+        path.unlink()
+    write_tables(tables, inference=None, networks=None)
+    update_readme(readme, tables)
+    assert all("`make bench`" in part(readme, name) for name in ("main-result", "verdict", "networks"))
+
+
+def test_pages_hold_every_table_figure_failure_and_limitation(tables):
+    figures = tables.parent / "figures"
+    write_tables(
+        tables, "some-gpu", networks=[row | {"network": f"g_{row['network']}"} for row in network_rows()]
+    )
+    for name in ("headline", "violation"):
+        (figures / "cpu").mkdir(parents=True, exist_ok=True)
+        (figures / "cpu" / f"{name}.svg").write_text(SVG)
+    page, html = write_pages(tables, figures)
+    text = page.read_text()
+    assert text.count("(figures/cpu/headline.svg)") == 1 and "training.svg" not in text
+    assert text.count(f"timeout: {TIME_REASON}") == 2 * 2
+    assert "## Device cpu" in text and "## Device some-gpu" in text
+    assert "[tables/cpu/training.csv](tables/cpu/training.csv)" in text
+    assert text.rindex("## ") == text.rindex("## Limitations") and "cpu: 2 cores" in text
+    measured = [row for row in inference_rows() if row["status"] == "ok"]
+    assert len(re.findall(r"^\| .* \| ok \| ", text, flags=re.M)) == 2 * len(measured)
+    check_html(html.read_text())
+
+
+def check_html(text: str) -> None:
+    """Well-formed, one id each, nothing that a browser would fetch."""
+    body = re.sub(r"<meta[^>]*>", "", text.removeprefix("<!DOCTYPE html>\n"))
+    root = ElementTree.fromstring(body)
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids)) == 2 and len(list(root.iter("figure"))) == 2
+    assert not re.search(r"<(script|link|img|iframe)\b|@import|url\(http|src=", text)
+    assert re.findall(r'href="([^"#]+)"', text) == ["tables/cpu/training.csv", "tables/some-gpu/training.csv"]
+
+
+def test_geometric_means_count_what_was_answered(tables):
+    page, _ = write_pages(tables, tables.parent / "figures")
+    assert re.search(r"\| `half_spaces` \| float32 \| 256 \| 6 of 9 \| ", page.read_text())
+
+
+def test_the_command_writes_and_checks(tables, readme, capsys):
+    arguments = [
+        "--tables",
+        str(tables),
+        "--figures",
+        str(tables.parent / "figures"),
+        "--readme",
+        str(readme),
+    ]
+    assert report_main([*arguments, "--check"]) == 1
+    assert "block main-result" in capsys.readouterr().err
+    assert "old" in readme.read_text()
+    assert report_main(arguments) == 0 and report_main([*arguments, "--check"]) == 0
+    page = tables.parent / "README.md"
+    page.write_text(page.read_text().replace("Limitations", "Boasts"))
+    capsys.readouterr()
+    assert report_main([*arguments, "--check"]) == 1
+    assert str(page) in capsys.readouterr().err
+    (tables / "cpu" / "inference.csv").write_text("problem,fam")
+    assert report_main(arguments) == 1
+    assert "cut off" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        report_main([*arguments[:-1], str(page)])
+
+
+def test_the_tables_that_are_written_have_the_columns_that_are_read():
+    for name, columns in (("inference", INFERENCE), ("training", TRAINING), ("networks", NETWORKS)):
+        assert set(TABLES[name].all) == set(columns)
+
+
+def test_every_printed_column_has_a_legend():
+    assert set(HEADER) - set(LEGEND) == {"method", "dtype"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (number(0.0512), "0.0512"), (number(12.345), "12.3"), (number(999.7), "1000"), (number(None), "–"),
+        (number(16864.2), "16864"), (number(2e-5), "2.00e-05"), (times(1.019), "1.02"), (times(0.4), "0.40"),
+        (times(530.4), "530"), (error(-1e-9), "0"), (error(3e-8), "3.0e-08"), (share(1e-5), "< 0.1 %"),
+        (share(0.99999), "> 99.9 %"), (share(0.25), "25 %"),
+        (speedup(float("nan"), "x"), "not comparable with x"),
+        (speedup(0.5, "osqp"), "2.00 times slower than osqp"), (code("a|b"), r"a\|b"),
+        (inline(literal("a < b | `c` & _d_ e_f")), "a &lt; b | `c` &amp; _d_ e_f"),
+        (inline("**x** `y<` [z](t.csv)"), '<b>x</b> <code>y&lt;</code> <a href="t.csv">z</a>'),
+        (markdown([Paragraph("p"), Bullets(("a", "b"))]), "p\n\n- a\n- b"),
+        (markdown([Table(("h", "k"), (("1", "2"),))]), "| h | k |\n| --- | ---: |\n| 1 | 2 |"),
+    ],
+)  # fmt: skip
+def test_texts(text, expected):
+    assert text == expected

@@ -1,0 +1,104 @@
+"""Tables: ratios only within a pass, the best projection only among the accurate ones."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from bench.rows import Run
+from bench.tables import best_projection, build_tables, inference_rows
+
+
+def raw(method, seconds, role="projection", distance=1e-9, **more):
+    return {
+        "table": "inference",
+        "pass": "p1",
+        "cell": "c",
+        "problem": "random_cone-5x3",
+        "family": "random_cone",
+        "n": 5,
+        "m": 3,
+        "batch": 2,
+        "dtype": "float32",
+        "device": "cpu",
+        "method": method,
+        "role": role,
+        "status": "ok",
+        "reason": "",
+        "seconds": [seconds] * 5,
+        "setup_seconds": 0.5,
+        "distance": distance,
+        "violation": 0.0,
+        "infeasible_share": 0.0,
+    } | more
+
+
+PASS = [
+    raw("linear", 1e-6, role="yardstick", distance=None),
+    raw("half_spaces", 2e-6, role="embedded", distance=None),
+    raw("osqp", 80e-6),
+    raw("sloppy", 4e-6, distance=1e-3),
+    raw("daqp", 8e-6),
+]
+
+
+def test_ratios_are_worked_out_by_hand():
+    table = {row["method"]: row for row in inference_rows(PASS)}
+    ours = table["half_spaces"]
+    assert ours["us_per_sample"] == pytest.approx(1.0) and ours["setup_ms"] == 500
+    assert ours["speedup_osqp"] == pytest.approx(40) and ours["ratio_linear"] == pytest.approx(2)
+    assert ours["best_projection"] == "daqp" and ours["speedup_best"] == pytest.approx(4)
+    assert table["osqp"]["speedup_best"] == pytest.approx(0.1)
+
+
+def test_a_projection_that_is_not_accurate_is_never_the_best():
+    assert best_projection(PASS) == "daqp"
+    assert best_projection([raw("sloppy", 1e-6, distance=1e-3)]) is None
+    assert best_projection([raw("lost", 1e-6, distance=None)]) is None
+
+
+def test_rows_of_another_pass_are_not_compared():
+    other = [raw("linear", 1.0, role="yardstick") | {"pass": "p2"}, raw("osqp", 1.0) | {"pass": "p2"}]
+    table = inference_rows([*PASS, *other])
+    assert next(r for r in table if r["method"] == "half_spaces")["speedup_osqp"] == pytest.approx(40)
+
+
+def test_a_failure_is_a_row_without_numbers():
+    failed = raw("cvxpy", 1.0) | {"status": "timeout", "reason": "> 30 s"}
+    del failed["seconds"]
+    row = next(row for row in inference_rows([*PASS, failed]) if row["method"] == "cvxpy")
+    assert row["status"] == "timeout" and row["reason"] == "> 30 s" and row["us_per_sample"] is None
+
+
+def test_without_osqp_its_ratio_is_empty():
+    table = inference_rows([row for row in PASS if row["method"] != "osqp"])
+    assert table[1]["speedup_osqp"] is None and table[1]["speedup_best"] == pytest.approx(4)
+
+
+def test_files_by_device_with_the_machine_beside_them(tmp_path):
+    Run.open(tmp_path / "raw", "inference", {"grid": "default"}).add(*PASS)
+    Run.open(tmp_path / "raw", "inference", {"grid": "default"}, device="NVIDIA H100 80GB").add(PASS[0])
+    training = {"table": "training", "network": "v", "epoch": 0, "seconds": 0.1, "train_mse": 1.0}
+    Run.open(tmp_path / "raw", "mnist_projection", {"epochs": 1}).add(training)
+    written = build_tables(tmp_path / "raw", tmp_path / "tables")
+    names = sorted(str(path.relative_to(tmp_path / "tables")) for path in written)
+    assert names == [
+        "cpu/inference.csv",
+        "cpu/machine.json",
+        "cpu/training.csv",
+        "nvidia-h100-80gb/inference.csv",
+        "nvidia-h100-80gb/machine.json",
+    ]
+    assert len(pd.read_csv(tmp_path / "tables/cpu/inference.csv")) == len(PASS)
+    machine = json.loads((tmp_path / "tables/cpu/machine.json").read_text())
+    assert machine["versions"]["torch"] and machine["runs"]["inference"]["settings"] == {"grid": "default"}
+
+
+def test_one_table_comes_from_one_run_and_always_the_same_bytes(tmp_path):
+    old = Run.open(tmp_path, "inference", {"grid": "default"})
+    old.add(*PASS)
+    old.finish()
+    Run.open(tmp_path, "inference", {"grid": "default"}).add(*PASS[:3])
+    first = [path.read_bytes() for path in build_tables(tmp_path, tmp_path / "t")]
+    assert [path.read_bytes() for path in build_tables(tmp_path, tmp_path / "t")] == first
+    assert len(pd.read_csv(tmp_path / "t/cpu/inference.csv")) == 3

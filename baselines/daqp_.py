@@ -8,8 +8,9 @@ them. The factorisation is kept; only `f` changes. DAQP starts each point from t
 previous one: the answer is the exact optimum either way, as the stationarity and the signs of the
 multipliers are checked anew for each point.
 Accuracy: rows are exceeded by at most `tol`, usually by rounding only; by ten `tol` times the
-largest entry of y and of the bounds where rounding is larger than `tol`. Cost: one
-iteration for each row that enters or leaves the active set, each one product with R.
+largest entry of y and of the bounds where rounding is larger than `tol`. Cost: one iteration for
+each row that enters or leaves the active set, each one product with R. Needs daqp 0.10 or newer:
+0.8 and 0.9 call sets empty that are not.
 Source: Arnstrom, Bemporad, Axehill, "A dual active-set solver for embedded quadratic programming
 using recursive LDL^T updates", IEEE Transactions on Automatic Control 67(8), 2022.
 """

@@ -110,12 +110,9 @@ class _Rows:
     def free_component(self, v: Tensor, x: Tensor, y: Tensor) -> Tensor:  # each (q, n) -> (q, n)
         """The component of each `v` along which no row active at `x` changes."""
         free = self._free_features(x, _larger_norm(x, y, torch.inf))
-        v = torch.where(free, v, 0.0)
-        if not len(self.general):
-            return v
         general = self.general.to(x.device)
         active = self._active(x @ general.mT, self.general_bounds, _larger_norm(x, y, 2))  # (q, g)
-        return null_component(general * active[..., None] * free[..., None, :], v)
+        return null_component(general, active.to(v), free.to(v), v)
 
     def _free_features(self, x: Tensor, size: Tensor) -> Tensor:  # (q, n), (q, 1) -> (q, n) bool
         feature = self.feature.to(x.device)
@@ -132,22 +129,32 @@ def _larger_norm(x: Tensor, y: Tensor, order: float) -> Tensor:  # (q, n), (q, n
     return torch.stack([x, y]).norm(p=order, dim=-1, keepdim=True).amax(0)
 
 
-def null_component(rows: Tensor, v: Tensor) -> Tensor:  # (q, g, n), (q, n) -> (q, n)
-    """The orthogonal projection of each `v` onto the null space of its `rows`, which may be dependent or 0.
+def null_component(rows: Tensor, active: Tensor, free: Tensor, v: Tensor) -> Tensor:
+    """The orthogonal projection of each `v` onto the null space of its active rows and features not free.
 
-    By the eigenvectors of the smaller Gram matrix; singular values below about 1e-7 of the largest
-    count as 0, since squaring them leaves nothing above rounding.
+    `rows` (g, n) are shared and may be dependent or 0; `active` (q, g), `free` (q, n): 0 or 1 for
+    each `v` (q, n). By the eigenvectors of the smaller Gram matrix; singular values below about
+    1e-7 of the largest count as 0, since squaring them leaves nothing above rounding.
     """
-    g, n = rows.shape[1:]
-    gram = rows @ rows.mT if g <= n else rows.mT @ rows
+    v = v * free
+    g, n = rows.shape
+    if not g:
+        return v
+    if g <= n:
+        gram = (rows * free[:, None]) @ rows.mT * _pairs(active)
+    else:
+        gram = (rows * active[..., None]).mT @ rows * _pairs(free)
     values, vectors = torch.linalg.eigh(gram)
     cutoff = 100 * torch.finfo(v.dtype).eps * values[:, -1:].clamp_min(0)
     in_range = values > cutoff
     if g > n:
         return _apply(vectors, v, (~in_range).to(v))
     inverse = torch.where(in_range, values, 1.0).reciprocal() * in_range
-    multipliers = _apply(vectors, (rows @ v[..., None])[..., 0], inverse)
-    return v - (multipliers[:, None] @ rows)[:, 0]
+    return v - _apply(vectors, v @ rows.mT * active, inverse) * active @ rows * free
+
+
+def _pairs(mask: Tensor) -> Tensor:  # (q, k) -> (q, k, k)
+    return mask[:, :, None] * mask[:, None]
 
 
 def _apply(vectors: Tensor, v: Tensor, weights: Tensor) -> Tensor:  # (q, k, k), (q, k), (q, k) -> (q, k)

@@ -16,12 +16,12 @@ def violations(polyhedron: Polyhedron, x: np.ndarray) -> np.ndarray:  # (q, n) -
 
     A point with NaN or infinity counts as infinitely wrong.
     """
-    finite = np.isfinite(x).all(1)
-    x = np.where(finite[:, None], x, 0.0)
+    finite = np.all(np.isfinite(x), axis=1, keepdims=True)
+    x = np.where(finite, x, 0.0)
     product = x @ polyhedron.A.T
     parts = [product - polyhedron.b, polyhedron.lower - product, np.abs(x @ polyhedron.C.T - polyhedron.d)]
     worst = np.max(np.concatenate([*parts, np.zeros((len(x), 1))], axis=1), axis=1)
-    return np.where(finite, worst, np.inf)
+    return np.where(finite.ravel(), worst, np.inf)
 
 
 def infeasible_share(polyhedron: Polyhedron, x: np.ndarray) -> float:

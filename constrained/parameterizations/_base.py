@@ -34,8 +34,12 @@ class AbstractParameterization(nn.Module, ABC):
     in_features: int
     out_features: int
 
-    def __init__(self) -> None:
+    def __init__(self, polyhedron: Polyhedron, **options: Any) -> None:
+        if options:
+            raise TypeError(f"{self.name} has no option {', '.join(map(repr, options))}")
         super().__init__()
+        self.check(polyhedron)
+        self.out_features = polyhedron.n
         self._exact: dict[str, np.ndarray] = {}
 
     @classmethod

@@ -44,9 +44,8 @@ class HalfSpaces(AbstractParameterization):
     minus_pinv_t: Tensor
 
     def __init__(self, polyhedron: Polyhedron) -> None:
-        super().__init__()
-        self.check(polyhedron)
-        self.in_features = self.out_features = polyhedron.n
+        super().__init__(polyhedron)
+        self.in_features = polyhedron.n
         self.one_sided, self.homogeneous = polyhedron.one_sided, not polyhedron.b.any()
         self.constant("A", polyhedron.A)  # (m, n)
         self.constant("minus_pinv_t", -np.linalg.pinv(polyhedron.A).T)  # (m, n)

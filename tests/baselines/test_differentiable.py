@@ -130,17 +130,14 @@ def test_tiles_of_an_image_with_the_box():
 @pytest.mark.parametrize(("g", "n"), [(3, 7), (4, 4), (9, 5)])
 def test_null_component_of_dependent_rows(g, n):
     rng = np.random.default_rng(g)
-    rows = (
-        rng.standard_normal((6, g, 2))
-        @ rng.standard_normal((6, 2, n))
-        * 10.0 ** rng.integers(-3, 4, (6, 1, 1))
-    )
-    rows[0] = 0
-    rows[1, 1:] = 0
-    v = rng.standard_normal((6, n))
-    expected = v - np.einsum("qng,qgm,qm->qn", np.linalg.pinv(rows, rcond=1e-10), rows, v)
-    found = null_component(torch.from_numpy(rows), torch.from_numpy(v)).numpy()
-    assert np.abs(found - expected).max() < 1e-10
+    rows = rng.standard_normal((g, 2)) @ rng.standard_normal((2, n))
+    active, free = rng.integers(0, 2, (20, g)) * 1.0, rng.integers(0, 2, (20, n)) * 1.0
+    active[0], free[1] = 0, 0
+    v = rng.standard_normal((20, n))
+    found = null_component(*map(torch.from_numpy, (rows, active, free, v))).numpy()
+    for direction, a, f, result in zip(v, active, free, found, strict=True):
+        N = np.concatenate([rows[a == 1], np.eye(n)[f == 0]])
+        assert np.abs(result - (direction - np.linalg.pinv(N, rcond=1e-10) @ N @ direction)).max() < 1e-10
 
 
 def test_trains_a_network_in_front():

@@ -80,6 +80,16 @@ def test_rays_have_unit_norm_and_lines_come_twice():
     assert np.allclose(rays[0], np.array([-1, -1, 0]) / 2**0.5)
 
 
+@pytest.mark.parametrize("name", [name for name, P in SETS.items() if P.is_cone])
+def test_skipping_zeros_does_not_change_the_combination(name):
+    layer = cn.constrain(SETS[name], method="rays").double()
+    V = cn.generators(SETS[name])
+    R = torch.tensor(np.concatenate([V.rays, V.lines, -V.lines]))
+    z = torch.randn(20, len(R), dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(layer.rays, R)
+    assert torch.allclose(layer(z), z.abs() @ R, atol=1e-13)
+
+
 def test_rays_take_the_absolute_value_of_the_coefficients():
     layer = cn.constrain(cn.Polyhedron(-np.eye(3)), method="rays")
     z = torch.tensor([[-1.0, 2.0, -3.0]])

@@ -63,10 +63,10 @@ types: $(TOOLS) ## basedpyright
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 regress: $(READY) ## compare timing ratios and feasibility with results/reference.csv
-	$(BIN)/python -m bench regress --reference $(REFERENCE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench regress --reference $(REFERENCE)
 
 reference: $(READY) ## measure the reference of the regression gate anew, on this machine
-	$(BIN)/python -m bench regress --update --reference $(REFERENCE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench regress --update --reference $(REFERENCE)
 
 wheel: $(READY) ## build the wheel and check that it holds `constrained` alone
 	@rm -rf build dist

@@ -4,6 +4,9 @@ Compared are ratios of one interleaved pass, (embedded / Linear) and (embedded /
 `results/reference.csv`; absolute times never. A row that looks slower is measured again, and fails
 only if the whole 95 % interval of its ratio lies beyond the tolerance in every pass. Feasibility and
 missing rows are not a matter of noise and fail at once.
+
+The gate runs on one thread (OMP_NUM_THREADS=1, as `make regress` sets it): two threads that wait for
+each other turn a busy neighbour into a slowdown of the embedded side alone.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from .timing import ratio_interval
 
 Row = dict[str, Any]
 
-COLUMNS = "cell method status ratio_linear ratio_osqp violation infeasible_share distance".split()
+COLUMNS = "cell method threads status ratio_linear ratio_osqp violation infeasible_share distance".split()
 RATIOS = {"ratio_linear": "linear", "ratio_osqp": "osqp"}
 PASSES = 3
 TOLERANCE = 0.25
@@ -116,7 +119,7 @@ def reference_rows(rows: list[Row]) -> list[Row]:
     """Rows of the reference from one pass."""
     lines = []
     for row in rows:
-        line = {name: row.get(name) for name in COLUMNS}
+        line = {name: row.get(name) for name in COLUMNS} | {"threads": torch.get_num_threads()}
         for name, reference in RATIOS.items():
             other = _row(rows, reference)
             if row["status"] == "ok" and other is not None and other["status"] == "ok":
@@ -138,6 +141,17 @@ def read_reference(path: Path) -> pd.DataFrame:
     return table
 
 
+def check_threads(reference: pd.DataFrame) -> None:
+    """Raise `InvalidInputError` unless this process has the threads that the reference was made with."""
+    made, here = sorted(set(reference["threads"])), torch.get_num_threads()
+    if made != [here]:
+        wanted = ", ".join(map(str, made))
+        raise InvalidInputError(
+            f"the reference was measured on {wanted} thread(s), this process has {here}; "
+            f"set OMP_NUM_THREADS={wanted}, or use make regress"
+        )
+
+
 def _measure(cells: Sequence[Cell], chosen: Grid, methods: set[str]) -> dict[str, list[Row]]:
     picked = [m for m in METHODS if m.name in methods | set(ALWAYS)]
     results = {}
@@ -150,7 +164,7 @@ def _measure(cells: Sequence[Cell], chosen: Grid, methods: set[str]) -> dict[str
 def _update(path: Path, chosen: Grid) -> int:
     passes = [_measure(chosen.cells, chosen, {m.name for m in METHODS}) for _ in range(PASSES)]
     frames = [pd.DataFrame(reference_rows(rows), columns=COLUMNS) for one in passes for rows in one.values()]
-    table = pd.concat(frames).groupby(["cell", "method", "status"], sort=False, dropna=False)
+    table = pd.concat(frames).groupby(["cell", "method", "threads", "status"], sort=False, dropna=False)
     text = table.median(numeric_only=False).reset_index()[COLUMNS].to_csv(index=False, float_format="%.4g")
     write_atomic(path, text)
     print(f"wrote {path}: medians of {PASSES} passes")
@@ -168,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.update:
         return _update(options.reference, chosen)
     reference = read_reference(options.reference)
+    check_threads(reference)
     return _gate(reference, chosen, options.tolerance)
 
 

@@ -28,8 +28,9 @@ from .engines.ppl_ import Ppl
 from .errors import VerificationError
 from .exact import Vector, combine, dot, null_space, rank
 
-TIGHT = 1e-7
-"""A float ray meets a row when `|g x| <= TIGHT |g| |x|`; a wrong guess is caught exactly later."""
+TIGHT = (1e-7, 1e-9, 1e-11, 1e-13)
+"""A float ray meets a row when `|g x| <= TIGHT |g| |x|`. Nearly parallel rows need a smaller one, so each
+is tried in turn; a wrong guess is caught exactly later."""
 
 Tight = frozenset[int]
 
@@ -46,35 +47,36 @@ def verified_rays(
 
     Raises `VerificationError` if a candidate is no extreme ray of the cone, or one is missing.
     """
-    tight = tight_rows(cone, candidates)
+    slopes = _slopes(cone, candidates)
     exact: dict[Vector, Tight] = {}
     for k, candidate in enumerate(candidates):
-        ray = _exact_ray(cone, k, candidate, tight[k], row_space)
+        ray = _exact_ray(cone, k, candidate, slopes[k], row_space)
         exact[ray] = _check_sound(cone, k, ray)
     _check_complete(cone, exact, len(row_space) - 1)
     return list(exact)
 
 
-def tight_rows(cone: Cone, candidates: Sequence[Sequence[float]]) -> list[list[int]]:
-    """For each float candidate the inequalities that it meets with equality, up to `TIGHT`."""
+def _slopes(cone: Cone, candidates: Sequence[Sequence[float]]) -> np.ndarray:  # (k, m)
+    """`|g x| / (|g| |x|)` for each candidate and inequality."""
     rows = [[v / (max(map(abs, g)) or 1) for v in g] for g in cone.inequalities]
     G = np.array(rows, dtype=np.float64).reshape(len(rows), cone.n)  # (m, n)
     X = np.array(candidates, dtype=np.float64).reshape(len(candidates), cone.n)  # (k, n)
     scale = np.linalg.norm(X, axis=1)[:, None] * np.linalg.norm(G, axis=1)
-    return [np.flatnonzero(row).tolist() for row in np.abs(X @ G.T) <= TIGHT * scale]
+    return np.abs(X @ G.T) / np.maximum(scale, np.finfo(np.float64).tiny)
 
 
 def _exact_ray(
-    cone: Cone,
-    k: int,
-    candidate: Sequence[float],
-    tight: Sequence[int],
-    row_space: Sequence[Vector],
+    cone: Cone, k: int, candidate: Sequence[float], slopes: np.ndarray, row_space: Sequence[Vector]
 ) -> Vector:
     """The one direction orthogonal to the tight rows within the row space, pointing as the candidate."""
-    rows = [cone.inequalities[i] for i in tight] + list(cone.equalities)
-    gram = [[dot(g, row) for row in row_space] for g in rows]
-    found = null_space(gram, len(row_space))
+    tight, found = [], []
+    for tolerance in TIGHT:
+        tight = np.flatnonzero(slopes <= tolerance).tolist()
+        rows = [cone.inequalities[i] for i in tight] + list(cone.equalities)
+        gram = [[dot(g, row) for row in row_space] for g in rows]
+        found = null_space(gram, len(row_space))
+        if found:  # fewer rows only make it larger
+            break
     if len(found) != 1:
         raise VerificationError(
             f"ray {k} of the engine is not extreme: its {len(tight)} tight rows have rank "

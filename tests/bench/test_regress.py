@@ -94,6 +94,12 @@ def test_a_reference_cut_off_in_a_row_is_named(tmp_path, reference):
         regress.read_reference(path)
 
 
+def test_another_number_of_threads_is_not_compared(reference):
+    regress.check_threads(reference)
+    with pytest.raises(InvalidInputError, match=r"measured on 64 thread\(s\).*OMP_NUM_THREADS=64"):
+        regress.check_threads(reference.assign(threads=64))
+
+
 class TestGate:
     """From the command line, with the measurement replaced."""
 

@@ -136,6 +136,28 @@ def test_both_engines_give_the_same_bytes():
     assert exact.rays.tobytes() == cdd.rays.tobytes() and len(exact.rays) > 50
 
 
+def nearly_parallel(seed: int, gap: float) -> np.ndarray:
+    """A cone with every row twice, the second time turned by about `gap`."""
+    rng = np.random.default_rng(seed)
+    inside, A = rng.standard_normal(6), rng.standard_normal((10, 6))
+    A = np.vstack([A, A + gap * rng.standard_normal(A.shape)])
+    return A * -np.sign(A @ inside)[:, None]
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("seed", range(4))
+def test_floating_point_goes_wrong_on_nearly_parallel_rows_and_is_refused(seed, gap):
+    P = cn.Polyhedron(nearly_parallel(seed, gap))
+    exact = cn.generators(P)
+    assert P.violation(exact.rays).max() < 1e-14
+    try:
+        found = cn.generators(P, engine="cdd")
+    except cn.EngineError as error:
+        assert gap < 1e-3, error
+    else:
+        assert gap > 1e-9 and found.exact_rays == exact.exact_rays
+
+
 def test_large_enumerations_run_in_a_child_process_and_give_the_same(monkeypatch):
     from constrained.engines import ppl_
 

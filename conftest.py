@@ -14,6 +14,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fresh", action="store_true", help="start anew instead of continuing a stopped run")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("benchmark_only", False):
+        from bench.grid import grid
+        from constrained import UnknownNameError
+
+        try:
+            grid(str(config.getoption("grid")))
+        except UnknownNameError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     benchmarks = bool(config.getoption("benchmark_only", False))
     other = ROOT / ("tests" if benchmarks else "bench")

@@ -22,7 +22,23 @@ def _run(argv: Sequence[str]) -> int:
     """Measure a grid with pytest; arguments are pytest's (--grid, --raw, --fresh, -k, ...)."""
     import pytest
 
-    return int(pytest.main(["--benchmark-only", "-q", *argv]))
+    from .machine import ROOT
+
+    watch = _Watch()
+    where = ["-c", str(ROOT / "pyproject.toml"), str(ROOT / "bench")]
+    code = pytest.main([*where, "--benchmark-only", "-q", *argv], plugins=[watch])
+    if watch.stopped:
+        raise KeyboardInterrupt
+    return int(code)
+
+
+class _Watch:
+    """A pytest plugin that knows whether Ctrl-C ended the run; pytest's exit code also means other things."""
+
+    stopped = False
+
+    def pytest_keyboard_interrupt(self) -> None:
+        self.stopped = True
 
 
 def _mnist(argv: Sequence[str]) -> int:

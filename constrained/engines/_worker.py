@@ -19,7 +19,7 @@ def ppl_rays(inequalities, equalities, n, lead, max_rays, report=None):
     The first `lead` rows, known to be linearly independent, are inserted in one go: they give a
     simplicial cone and cannot blow up.
     """
-    import ppl
+    ppl = _import_ppl()
 
     def expression(row):
         return ppl.Linear_Expression(list(row), 0)
@@ -43,6 +43,24 @@ def ppl_rays(inequalities, equalities, n, lead, max_rays, report=None):
     if max_rays is not None and len(rays) > max_rays:
         raise OverBudget(len(rays), total, total)
     return [tuple(int(c) for c in g.coefficients()) for g in rays]
+
+
+def _import_ppl():
+    """PPL without the handler that cysignals installs for Ctrl-C on the way.
+
+    That handler jumps out of PPL wherever it is, even out of `malloc` with its lock held, and the
+    process hangs at the next allocation. Python's own handler waits until PPL returns. A program
+    that has imported `ppl` or cysignals itself keeps what it has chosen.
+    """
+    import signal
+
+    chosen = "cysignals" in sys.modules
+    before = signal.getsignal(signal.SIGINT)
+    import ppl
+
+    if not chosen and before is not None:
+        signal.signal(signal.SIGINT, before)
+    return ppl
 
 
 def cdd_rays(inequalities, equalities, n, lead, max_rays, report=None):

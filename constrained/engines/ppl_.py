@@ -7,6 +7,7 @@ Chernikova and Le Verge.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,9 @@ class Ppl(AbstractEngine):
         lead = independent_rows(rows, cone.n)
         rest = sorted(set(range(len(rows))) - set(lead))
         ordered = Cone([rows[i] for i in (*lead, *rest)], cone.equalities, cone.n)
-        if len(lead) * cone.n > IN_PROCESS_LEAD_TIMES_N:
+        # Signal handlers can be set in the main thread only, see `_worker._import_ppl`.
+        here = threading.current_thread() is threading.main_thread()
+        if not here or len(lead) * cone.n > IN_PROCESS_LEAD_TIMES_N:
             return run_worker(cls.name, ordered, budget, len(lead))
         try:
             limit = IN_PROCESS_RAYS_TIMES_N // cone.n

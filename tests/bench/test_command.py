@@ -41,6 +41,57 @@ def test_trouble_is_a_line_and_an_exit_code(monkeypatch, capsys, error, code, te
     assert main(["list"]) == code and text in capsys.readouterr().err
 
 
+def test_an_unknown_grid_is_a_line(capfd):
+    assert main(["run", "--grid", "hug"]) == 4
+    assert "unknown grid 'hug'; available: 'smoke'" in capfd.readouterr().err
+
+
+class TestContinuing:
+    """The session object behind the benchmarks, with the measurement replaced."""
+
+    @pytest.fixture
+    def bench(self, monkeypatch, tmp_path):
+        from bench import conftest
+
+        class Config:
+            def getoption(self, name):
+                return {"grid": "smoke", "fresh": False}[name]
+
+        measured = []
+
+        def fake(cell, chosen, device, methods):
+            measured.append(str(cell))
+            if len(measured) == 2:
+                raise KeyboardInterrupt
+            return [{"cell": str(cell), "method": m.name, "status": "ok"} for m in methods]
+
+        monkeypatch.setattr(conftest, "measure_cell", fake)
+
+        def make():
+            bench = conftest.Bench(Config(), tmp_path)
+            for cell in bench.grid.cells:
+                bench.wanted[str(cell), "cpu"] = {m.name for m in METHODS}
+            return bench
+
+        return make, measured
+
+    def test_ctrl_c_keeps_the_rows_and_the_same_command_continues(self, bench):
+        make, measured = bench
+        first, second = make().grid.cells
+        stopped = make()
+        stopped.row(first, "cpu", "linear")
+        with pytest.raises(KeyboardInterrupt):
+            stopped.row(second, "cpu", "linear")
+        again = make()
+        assert again.run("cpu").path == stopped.run("cpu").path
+        for cell in (first, second):
+            for method in METHODS:
+                assert again.row(cell, "cpu", method.name)["method"] == method.name
+        again.finish()
+        assert measured == [str(first), str(second), str(second)]
+        assert again.run("cpu").finished and make().run("cpu").rows == []
+
+
 def test_benchmarks_run_without_the_optional_solvers(tmp_path):
     """In a fresh interpreter in which the solvers and ray engines cannot be found."""
     hide = tmp_path / "sitecustomize.py"

@@ -1,5 +1,8 @@
 """The enumeration of rays: brute force, known counts, both engines, budgets, verification."""
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from math import comb
 
@@ -250,6 +253,28 @@ class TestVerification:
         monkeypatch.setattr(Cdd, "rays", classmethod(lambda cls, cone, budget: honest(cone, budget)[1:]))
         with pytest.raises(cn.VerificationError, match="incomplete.*engine='exact'"):
             cn.generators(P, engine="cdd")
+
+
+def test_ctrl_c_stays_with_python():
+    """Loading PPL must not leave a handler that jumps out of `malloc`: the C handler stays the same."""
+    code = (
+        "import ctypes, signal, constrained as cn\n"
+        "def handler():\n"
+        "    action = (ctypes.c_void_p * 32)()\n"
+        "    assert ctypes.CDLL(None).sigaction(int(signal.SIGINT), None, action) == 0\n"
+        "    return action[0]\n"
+        "before = handler()\n"
+        "cn.generators(cn.Polyhedron([[1.0, 2.0]]))\n"
+        "assert handler() == before, 'another handler'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_other_threads_enumerate_as_well():
+    with ThreadPoolExecutor(1) as pool:
+        V = pool.submit(cn.generators, cn.Polyhedron(-np.eye(3))).result()
+    assert V.rays.tolist() == np.eye(3)[::-1].tolist()
 
 
 def test_an_engine_that_dies_is_an_error_of_ours(monkeypatch, tmp_path):

@@ -28,7 +28,8 @@ GENERAL = (
     "batch over processes is not measured.",
     "An embedded method answers another question than projection: it maps to a feasible point, not to the "
     "nearest one. Where it takes a point to project, the excess says how far from nearest it is; rays take "
-    "no point at all, and what they can represent is judged by the trained networks alone.",
+    "no point at all: in the grid they are fed random coefficients, whose points lie well inside the set, so "
+    "that they show no violation; what they can represent is judged by the trained networks alone.",
     "Infeasible counts any violation above exactly 0 in float64; the size of the violation tells whether it "
     "is more than rounding of the dtype.",
     "The cones are a checkerboard, whose rows are orthogonal and which suits half_spaces best, and random "

@@ -7,17 +7,16 @@ comparison are given this very object.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ._arrays import ArrayLike, Numbers, block_diagonal, bound, count, matrix, real
 from .errors import InvalidInputError
 
-Numbers = np.ndarray | Sequence | float | int
-ArrayLike = Numbers | Tensor
+FIELDS = ("A", "b", "C", "d", "lower")
 
 
 class Polyhedron:
@@ -61,25 +60,25 @@ class Polyhedron:
         d: ArrayLike | None = None,  # (p,)
         lower: ArrayLike | None = None,  # (m,)
     ) -> None:
-        A_ = _matrix("A", A)
+        A_ = matrix("A", A)
         m, n = A_.shape
-        C_ = np.zeros((0, n)) if C is None else _matrix("C", C)
+        C_ = np.zeros((0, n)) if C is None else matrix("C", C)
         if C_.shape[1] != n:
             raise InvalidInputError(
                 f"C must have as many columns as A, {n}; found {C_.shape[1]} (shape {C_.shape})"
             )
         if C is None and d is not None:
             raise InvalidInputError("d was given without C; pass the equality matrix C as well")
-        b_ = _bound("b", 0.0 if b is None else b, m, infinite=np.inf)
-        lower_ = _bound("lower", -np.inf if lower is None else lower, m, infinite=-np.inf)
-        d_ = _bound("d", 0.0 if d is None else d, len(C_), infinite=None)
+        b_ = bound("b", 0.0 if b is None else b, m, infinite=np.inf)
+        lower_ = bound("lower", -np.inf if lower is None else lower, m, infinite=-np.inf)
+        d_ = bound("d", 0.0 if d is None else d, len(C_), infinite=None)
         if (bad := np.flatnonzero(lower_ > b_)).size:
             i = int(bad[0])
             raise InvalidInputError(
                 f"lower must not exceed b; row {i} has lower = {lower_[i]:g} > b = {b_[i]:g}"
                 + (" (b defaults to 0: pass b=np.inf for no upper bound)" if b is None else "")
             )
-        for name, value in zip(("A", "b", "C", "d", "lower"), (A_, b_, C_, d_, lower_), strict=True):
+        for name, value in zip(FIELDS, (A_, b_, C_, d_, lower_), strict=True):
             value.setflags(write=False)
             object.__setattr__(self, name, value)
 
@@ -117,6 +116,58 @@ class Polyhedron:
     def one_sided(self) -> bool:
         """Whether no inequality row has a finite lower bound."""
         return not np.isfinite(self.lower).any()
+
+    @classmethod
+    def box(cls, lower: ArrayLike, upper: ArrayLike) -> Polyhedron:
+        """`{x : lower <= x <= upper}` for vectors (n,), or one vector and one number; infinities allowed."""
+        low, high = real("lower", lower), real("upper", upper)
+        if low.ndim and high.ndim and low.shape != high.shape:
+            raise InvalidInputError(
+                f"lower and upper must have one length; found shapes {low.shape} and {high.shape}"
+            )
+        low, high = np.broadcast_arrays(low, high)
+        if low.ndim != 1:
+            raise InvalidInputError(f"lower and upper must give a vector (n,); found shape {low.shape}")
+        return cls(np.eye(len(low)), b=high, lower=low)
+
+    @classmethod
+    def nonnegative(cls, n: int) -> Polyhedron:
+        """The cone `{x in R^n : x >= 0}`."""
+        return cls(-np.eye(count("n", n)))
+
+    @classmethod
+    def simplex(cls, n: int, total: float = 1.0) -> Polyhedron:
+        """`{x in R^n : x >= 0, sum_i x_i = total}`: the probability simplex by default."""
+        return cls(-np.eye(count("n", n)), C=np.ones((1, n)), d=total)
+
+    @classmethod
+    def monotone(cls, n: int) -> Polyhedron:
+        """The cone of non-decreasing sequences, `{x in R^n : x_1 <= ... <= x_n}`."""
+        eye = np.eye(count("n", n))
+        return cls(eye[:-1] - eye[1:])
+
+    @classmethod
+    def convex_sequence(cls, n: int) -> Polyhedron:
+        """The cone of convex sequences, `{x in R^n : 2 x_i <= x_{i-1} + x_{i+1}}`."""
+        eye = np.eye(count("n", n))
+        return cls(2 * eye[1:-1] - eye[:-2] - eye[2:])
+
+    @classmethod
+    def intersection(cls, *polyhedra: Polyhedron) -> Polyhedron:
+        """The points that lie in all of the polyhedra, which have the same number n of features."""
+        if len(sizes := {P.n for P in polyhedra}) != 1:
+            raise InvalidInputError(f"expected polyhedra of one dimension n; found {sorted(sizes) or 'none'}")
+        A, b, C, d, lower = (np.concatenate([getattr(P, v) for P in polyhedra]) for v in FIELDS)
+        return cls(A, b, C, d, lower)
+
+    @classmethod
+    def product(cls, *polyhedra: Polyhedron) -> Polyhedron:
+        """`{(x_1, x_2, ...) : x_k in P_k}`, the features one after the other."""
+        if not polyhedra:
+            raise InvalidInputError("expected at least one polyhedron; found none")
+        A, C = (block_diagonal([getattr(P, v) for P in polyhedra]) for v in ("A", "C"))
+        b, d, lower = (np.concatenate([getattr(P, v) for P in polyhedra]) for v in ("b", "d", "lower"))
+        return cls(A, b, C, d, lower)
 
     def inequalities(self) -> tuple[np.ndarray, np.ndarray]:
         """`(G, h)`, (q, n) and (q,), with `{x : lower <= A x <= b} = {x : G x <= h}`: the finite bounds."""
@@ -189,56 +240,3 @@ def check_features(size: int, x: Tensor | np.ndarray, name: str, why: str) -> No
         raise InvalidInputError(
             f"{name} must have a real floating dtype; found {x.dtype}: convert it, e.g. with .float()"
         )
-
-
-def _real(name: str, value: ArrayLike) -> np.ndarray:
-    """`value` as a fresh float64 array; refuses what is not made of real numbers."""
-    try:
-        array = _tensor_array(value) if isinstance(value, Tensor) else np.asarray(value)
-    except ValueError as error:
-        raise InvalidInputError(f"{name} must be a rectangular array of real numbers: {error}") from error
-    if array.dtype.kind not in "iuf":
-        raise InvalidInputError(
-            f"{name} must hold real numbers (integer or floating dtype); found dtype {array.dtype}"
-        )
-    converted = np.array(array, dtype=np.float64)
-    if array.dtype.kind in "iu" and not np.array_equal(converted.astype(object), array.astype(object)):
-        raise InvalidInputError(
-            f"{name} holds integers beyond 2^53 that float64 cannot represent; rescale the row"
-        )
-    return converted
-
-
-def _tensor_array(value: Tensor) -> np.ndarray:
-    value = value.detach().cpu()
-    return value.double().numpy() if value.is_floating_point() else value.numpy()  # NumPy has no bfloat16
-
-
-def _matrix(name: str, value: ArrayLike) -> np.ndarray:
-    matrix = _real(name, value)
-    if matrix.ndim != 2:
-        raise InvalidInputError(
-            f"{name} must be a matrix, one constraint a row; found {matrix.ndim} dimension(s), "
-            f"shape {matrix.shape}"
-        )
-    if matrix.shape[1] == 0:
-        raise InvalidInputError(f"{name} has no columns (shape {matrix.shape}); a point needs features")
-    if (bad := np.argwhere(~np.isfinite(matrix))).size:
-        i, j = (int(v) for v in bad[0])
-        raise InvalidInputError(f"{name} must be finite; {name}[{i}, {j}] is {matrix[i, j]}")
-    return matrix
-
-
-def _bound(name: str, value: ArrayLike, size: int, infinite: float | None) -> np.ndarray:
-    """A vector of `size` bounds; `infinite` is the one infinity that means 'no bound', if any does."""
-    vector = _real(name, value)
-    if vector.ndim == 0:
-        vector = np.full(size, float(vector))
-    if vector.shape != (size,):
-        raise InvalidInputError(f"{name} must have shape ({size},); found {vector.shape}")
-    allowed = np.isfinite(vector) if infinite is None else np.isfinite(vector) | (vector == infinite)
-    if not allowed.all():
-        i = int(np.flatnonzero(~allowed)[0])
-        expected = "finite" if infinite is None else f"finite or {infinite:+}"
-        raise InvalidInputError(f"{name} must be {expected}; {name}[{i}] is {vector[i]}")
-    return vector

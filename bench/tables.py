@@ -151,6 +151,9 @@ def _experiment_frames(rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
 
 
 def _network_row(row: Row) -> Row:
+    """Its times worked out; a network that failed has none."""
+    if not row["inference_seconds"]:
+        return row
     low, median, high = np.quantile(row["inference_seconds"], [0.25, 0.5, 0.75]) * 1e3
     return row | {
         "inference_ms": median,

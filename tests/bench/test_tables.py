@@ -102,3 +102,13 @@ def test_one_table_comes_from_one_run_and_always_the_same_bytes(tmp_path):
     first = [path.read_bytes() for path in build_tables(tmp_path, tmp_path / "t")]
     assert [path.read_bytes() for path in build_tables(tmp_path, tmp_path / "t")] == first
     assert len(pd.read_csv(tmp_path / "t/cpu/inference.csv")) == 3
+
+
+def test_a_network_that_failed_is_a_row_without_numbers(tmp_path):
+    row = {"table": "networks", "network": "v", "stopped": "failed: no solver", "inference_seconds": None}
+    other = row | {"network": "w", "inference_seconds": [0.2, 0.1, 0.3], "inference_samples": 100}
+    Run.open(tmp_path / "raw", "mnist_projection", {"epochs": 1}).add(row, other)
+    build_tables(tmp_path / "raw", tmp_path / "tables")
+    failed, worked = pd.read_csv(tmp_path / "tables/cpu/networks.csv").to_dict("records")
+    assert failed["stopped"] == "failed: no solver" and pd.isna(failed["inference_ms"])
+    assert worked["inference_ms"] == 200 and worked["us_per_sample"] == 2000

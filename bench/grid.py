@@ -62,7 +62,8 @@ def _full_cells() -> tuple[Cell, ...]:
     )
 
 
-def _grids() -> tuple[Grid, ...]:
+def all_grids() -> tuple[Grid, ...]:
+    """Every grid, the shortest first."""
     headline = Cell(*CHECKERBOARD)
     sweep_n = _cones((8, 8), (16, 8), (64, 8), (256, 8), (784, 8))
     sweep_m = _cones((8, 4), (8, 12), (8, 16), (8, 32))
@@ -78,7 +79,7 @@ def _grids() -> tuple[Grid, ...]:
 
 def grid(name: str) -> Grid:
     """The grid of this name."""
-    grids = {entry.name: entry for entry in _grids()}
+    grids = {entry.name: entry for entry in all_grids()}
     if name not in grids:
         raise UnknownNameError(f"unknown grid {name!r}; available: {', '.join(map(repr, grids))}")
     return grids[name]

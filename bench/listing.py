@@ -9,7 +9,7 @@ from constrained.engines import ENGINES
 from constrained.errors import MissingDependencyError
 from constrained.parameterizations import PARAMETERIZATIONS
 
-from .grid import grid
+from .grid import all_grids
 from .methods import METHODS
 from .problems import FAMILIES
 
@@ -24,8 +24,7 @@ def listing() -> str:
     lines += ["ray engines:", *(f"  {e.name:15} {_first_line(e)}" for e in ENGINES)]
     lines += ["problem families:", *(f"  {f.name:15} {len(f.sizes)} sizes" for f in FAMILIES)]
     lines += ["grids:"]
-    for name in ("smoke", "short", "default", "full"):
-        lines.append(f"  {name:15} {len(grid(name).cells)} cells, {grid(name).budget:g} s a method")
+    lines += [f"  {g.name:15} {len(g.cells)} cells, {g.budget:g} s a method" for g in all_grids()]
     return "\n".join(lines)
 
 

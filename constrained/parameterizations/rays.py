@@ -65,7 +65,9 @@ class Rays(AbstractParameterization):
 
     def _lines(self, V: Generators) -> None:
         """The lines are a reduced echelon basis: a diagonal on l free features, and the q = n - l others."""
-        nonzero = V.lines != 0
+        # From the exact lines: a tiny entry may be 0 in floating point.
+        entries = [[v != 0 for v in line] for line in V.exact_lines]
+        nonzero = np.array(entries, dtype=bool).reshape(self.n_lines, self.out_features)
         alone = nonzero & (nonzero.sum(0) == 1)  # (l, n)
         free = alone.argmax(1)
         others = np.setdiff1d(np.arange(self.out_features), free)

@@ -1,7 +1,5 @@
 """The enumeration of rays: brute force, known counts, both engines, budgets, verification."""
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from math import comb
@@ -16,6 +14,7 @@ from constrained.engines._base import Cone
 from constrained.exact import independent_rows, integer_rows
 from constrained.verification import verified_rays
 from tests.brute_force import extreme_rays
+from tests.interpreter import run_python
 
 for _module, _package in (("ppl", "pplpy"), ("flint", "python-flint"), ("cdd", "pycddlib-standalone")):
     pytest.importorskip(_module, reason=f"the extra 'rays' is not installed: {_package}")
@@ -267,8 +266,7 @@ def test_ctrl_c_stays_with_python():
         "cn.generators(cn.Polyhedron([[1.0, 2.0]]))\n"
         "assert handler() == before, 'another handler'\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(code)
 
 
 def test_other_threads_enumerate_as_well():

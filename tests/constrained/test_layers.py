@@ -1,13 +1,11 @@
 """`constrain`, `BoxScaling` and the paper's layer."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 
 import constrained as cn
+from tests.interpreter import run_python
 
 A = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0]])
 P = cn.Polyhedron(A)
@@ -108,5 +106,4 @@ def test_import_needs_torch_and_numpy_only():
         "else:\n"
         "    raise SystemExit('no error')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(code)

@@ -90,6 +90,15 @@ def test_skipping_zeros_does_not_change_the_combination(name):
     assert torch.allclose(layer(z), z.abs() @ R, atol=1e-13)
 
 
+def test_lines_whose_entries_underflow():
+    P = cn.Polyhedron([[1e-300, 1e300, 1e300]])  # lines (-1e600, 1, 0) and (-1e600, 0, 1)
+    layer = cn.constrain(P, method="rays").double()
+    V = cn.generators(P)
+    assert torch.equal(layer.rays, torch.tensor(np.concatenate([V.rays, V.lines, -V.lines])))
+    z = torch.randn(5, layer.in_features, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    assert torch.allclose(layer(z), z.abs() @ layer.rays)
+
+
 def test_rays_take_the_absolute_value_of_the_coefficients():
     layer = cn.constrain(cn.Polyhedron(-np.eye(3)), method="rays")
     z = torch.tensor([[-1.0, 2.0, -3.0]])

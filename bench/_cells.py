@@ -27,6 +27,11 @@ def ok(rows: Iterable[Row]) -> list[Row]:
     return where(rows, status="ok")
 
 
+def plain_maps(rows: Iterable[Row]) -> list[Row]:
+    """The rows without the strict variants, which have a table of their own."""
+    return [row for row in rows if not row.get("plain")]
+
+
 def distinct(rows: Iterable[Row], name: str) -> list:
     """The values of a column, in order of first appearance."""
     return list(dict.fromkeys(row[name] for row in rows))
@@ -74,6 +79,14 @@ def geometric_mean(values: Iterable[float]) -> float:
     """The geometric mean of the positive finite values, NaN if there is none."""
     logs = [math.log(value) for value in values if 0 < value < math.inf]
     return math.exp(sum(logs) / len(logs)) if logs else math.nan
+
+
+def places(problems: list[str], everywhere: list[str]) -> str:
+    """The problems in words: all of them, all but the few that are missing, or their names."""
+    others = [name for name in everywhere if name not in problems]
+    if len(others) >= len(problems) / 2 or len(everywhere) == 1:
+        return ", ".join(problems)
+    return f"every problem but {', '.join(others)}" if others else "every problem"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CELL = ("problem", "family", "method", "role", "device", "dtype", "status")
+SIZES = ("n", "m", "batch")
+TIMES = ("us_per_sample", "us_q25", "us_q75", "rounds")
+KEY = ("problem", "method", "batch", "dtype")
+
 ROLES = ("embedded", "projection", "yardstick")
 STATUSES = ("ok", "skipped", "refused", "failed", "timeout")
 
@@ -33,18 +38,34 @@ class Columns:
 
 TABLES = {
     "inference": Columns(
-        names=("problem", "family", "method", "role", "device", "dtype", "status"),
-        counts=("n", "m", "batch"),
-        text=("reason", "best_projection"),
+        names=CELL,
+        counts=SIZES,
+        text=("reason", "plain", "best_projection"),
         numbers=(
-            "us_per_sample", "us_q25", "us_q75", "rounds", "solver_us_per_sample",
+            *TIMES, "solver_us_per_sample",
             "speedup_osqp", "speedup_osqp_low", "speedup_osqp_high",
             "speedup_best", "speedup_best_low", "speedup_best_high",
             "ratio_linear", "ratio_linear_low", "ratio_linear_high",
-            "setup_ms", "peak_mb", "violation", "infeasible_share", "distance", "excess",
+            "ratio_floor", "ratio_floor_low", "ratio_floor_high",
+            "ratio_plain", "ratio_plain_low", "ratio_plain_high",
+            "setup_ms", "peak_mb", "violation", "infeasible_share", "broken_share", "distance", "excess",
         ),
         flags=("stable",),
-        key=("problem", "method", "batch", "dtype"),
+        key=KEY,
+    ),
+    "training_step": Columns(
+        names=CELL,
+        counts=SIZES,
+        text=("reason",),
+        numbers=(
+            *TIMES, "ratio_linear", "ratio_linear_low", "ratio_linear_high",
+            "setup_ms", "peak_mb", "violation", "infeasible_share",
+        ),
+        flags=("stable",),
+        key=KEY,
+    ),
+    "planning": Columns(
+        names=CELL, counts=SIZES, text=("reason",), numbers=(*TIMES, "peak_mb"), flags=("stable",), key=KEY
     ),
     "training": Columns(
         names=("network",),
@@ -72,7 +93,7 @@ TABLES = {
 LEGEND = {
     "problem": "family and size n x m: n features, m constraints",
     "role": "embedded: a map into the set, part of the network; projection: nearest point of the set, "
-    "afterwards; yardstick: a plain Linear(n, n), which keeps no constraint",
+    "afterwards; yardstick: a plain Linear(n, n), and the floor, the least that looks at every constraint",
     "batch": "points in one call",
     "status": "ok, skipped (not installed), refused (does not apply to this set), failed or timeout",
     "us a sample": "time of one call, tensor in to tensor out, divided by the batch: median [quartiles]; "
@@ -82,10 +103,13 @@ LEGEND = {
     "x osqp": "time of `osqp` / time of the method, in the same run [95 % interval]; below 1: osqp is faster",
     "x best": "the same over the fastest projection of the cell that reached 1e-6, which is named",
     "x Linear": "time of the method / time of Linear(n, n) [95 % interval]",
+    "x floor": "time of the method / time of `X @ A.T` and `X.clone()`, the least that looks at every "
+    "constraint and returns a vector [95 % interval]",
+    "x plain": "strict variants: time / time of the map without the guarantee [95 % interval]",
     "set-up ms": "from the constraints to the first call being possible",
     "peak MB": "peak memory of the call",
     "violation": "largest max(A x - b) of the answers, in float64, from the returned numbers",
-    "infeasible": "share of the answers with any violation at all, rounding included",
+    "infeasible": "share of the answers with any violation at all, rounding included; decided exactly",
     "distance": "projections: largest relative distance to the exact projection",
     "excess": "embedded maps that take a point to project: how far they move it, as a multiple of the "
     "distance to the exact projection (median); 1 is nearest",

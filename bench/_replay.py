@@ -7,6 +7,13 @@ its JSON and its comparisons.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from .timing import ratio_interval
+
 
 class Replay:
     """`clock` is the timer and `play` the function under test."""
@@ -29,3 +36,18 @@ class Replay:
 
 
 REPLAY = Replay()
+
+
+def replay(row: dict[str, Any], references: Mapping[str, dict[str, Any] | None], benchmark: Any) -> None:
+    """Hand a row to pytest-benchmark, with its speed-up over each reference; without times, skip or xfail."""
+    if row["status"] == "failed":
+        pytest.xfail(f"{row['method']}: {row['reason']}")
+    if row["status"] != "ok":
+        pytest.skip(f"{row['method']}: {row['status']}: {row['reason']}")
+    benchmark.group = f"{row['table']} {row['cell']} {row['device']}"
+    benchmark.extra_info.update({k: v for k, v in row.items() if not isinstance(v, list)})
+    for name, other in references.items():
+        if other is not None and other["status"] == "ok":
+            ratio, low, high = ratio_interval(other["seconds"], row["seconds"])
+            benchmark.extra_info[f"speedup_{name}"] = [low, ratio, high]
+    benchmark.pedantic(REPLAY.play, rounds=REPLAY.load(row["seconds"]), iterations=1)

@@ -73,7 +73,13 @@ def read_table(path: Path, columns: Columns) -> list[Row] | None:
         return None
     header, lines, numbers = _read_lines(path)
     if missing := [name for name in columns.all if name not in header]:
-        raise _damaged(path, "line 1", f"expected the column(s) {', '.join(missing)}; found {header}")
+        # A table of an older version is whole, so the cure is to write it anew from the rows that are there.
+        raise _damaged(
+            path,
+            "line 1",
+            f"expected the column(s) {', '.join(missing)}; found {header}; if an older version wrote it, "
+            "`python -m bench tables` suffices",
+        )
     frame = pd.DataFrame(lines, columns=pd.Index(header), index=pd.Index(numbers), dtype=str)
     pixels = _pixels(path, header) if columns.pixels else ()
     for name in columns.names:

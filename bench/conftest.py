@@ -12,8 +12,12 @@ import torch
 from bench.grid import Cell, Grid, grid
 from bench.machine import device_name
 from bench.measure import Row, measure_cell
-from bench.methods import ALWAYS, METHODS
+from bench.methods import ALWAYS
 from bench.rows import Run
+from bench.suites import cells_of, items, methods_at
+
+Key = tuple[str, str, str]
+"""A table, a cell and a device."""
 
 
 def devices() -> list[str]:
@@ -21,11 +25,16 @@ def devices() -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "cell" not in metafunc.fixturenames:
+    """The rows of the table that the test's module names, cell by cell."""
+    table = getattr(metafunc.module, "TABLE", None)
+    if table is None:
         return
-    chosen = chosen_grid(metafunc.config)
-    metafunc.parametrize("method", [m.name for m in METHODS])
-    metafunc.parametrize("cell", chosen.cells, ids=str, scope="session")
+    rows = [
+        pytest.param(table, cell, method.name, id=f"{cell}-{method.name}")
+        for cell in cells_of(table, chosen_grid(metafunc.config))
+        for method in methods_at(table, cell)
+    ]
+    metafunc.parametrize(("table", "cell", "method"), rows)
     marks = [pytest.param(d, marks=pytest.mark.cuda) if d == "cuda" else d for d in devices()]
     metafunc.parametrize("device", marks, scope="session")
 
@@ -42,7 +51,7 @@ class Bench:
         self.settings = {"grid": self.grid.name, "budget": self.grid.budget}
         self.raw, self.fresh = raw, bool(config.getoption("fresh"))
         self.runs: dict[str, Run] = {}
-        self.wanted: dict[tuple[str, str], set[str]] = {}
+        self.wanted: dict[Key, set[str]] = {}
 
     def run(self, device: str) -> Run:
         if device not in self.runs:
@@ -50,27 +59,34 @@ class Bench:
             self.runs[device] = Run.open(self.raw, "inference", self.settings, self.fresh, name)
         return self.runs[device]
 
-    def row(self, cell: Cell, device: str, method: str) -> Row:
+    def row(self, table: str, cell: Cell, device: str, method: str) -> Row:
         """The row of a method; measures the whole cell the first time it is asked about."""
         run = self.run(device)
-        if (row := self._find(run, cell, method)) is None:
-            wanted = self.wanted[str(cell), device] | set(ALWAYS)
-            chosen = [m for m in METHODS if m.name in wanted]
-            run.add(*measure_cell(cell, self.grid, torch.device(device), chosen))
-            row = self._find(run, cell, method)
+        if (row := self.find(table, cell, device, method)) is None:
+            known = methods_at(table, cell)
+            wanted = self.wanted[table, str(cell), device] | set(ALWAYS)
+            wanted |= {m.plain for m in known if m.name in wanted}
+            chosen = [m for m in known if m.name in wanted]
+            run.add(*measure_cell(cell, self.grid, torch.device(device), chosen, table))
+            row = self.find(table, cell, device, method)
         assert row is not None
         return row
 
-    @staticmethod
-    def _find(run: Run, cell: Cell, method: str) -> Row | None:
-        return next((r for r in run.rows if r["cell"] == str(cell) and r["method"] == method), None)
+    def find(self, table: str, cell: Cell, device: str, method: str) -> Row | None:
+        """The row of a method, if it was measured."""
+        key = table, str(cell), method
+        return next((r for r in self.run(device).rows if _key(r) == key), None)
 
     def finish(self) -> None:
-        """Close the runs that hold every cell of the grid with every method."""
+        """Close the runs that hold every row of the grid."""
         for run in self.runs.values():
-            have = {(row["cell"], row["method"]) for row in run.rows}
-            if all((str(cell), m.name) in have for cell in self.grid.cells for m in METHODS):
+            have = {_key(row) for row in run.rows}
+            if all((table, str(cell), m.name) in have for table, cell, m in items(self.grid)):
                 run.finish()
+
+
+def _key(row: Row) -> Key:
+    return row["table"], row["cell"], row["method"]
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +97,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         bench = Bench(config, Path(str(raw)))
         for item in request.session.items:
             if (call := getattr(item, "callspec", None)) is not None and "cell" in call.params:
-                key = str(call.params["cell"]), call.params["device"]
+                key = call.params["table"], str(call.params["cell"]), call.params["device"]
                 bench.wanted.setdefault(key, set()).add(call.params["method"])
         yield bench
         bench.finish()

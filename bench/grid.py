@@ -1,7 +1,7 @@
 """What is measured: cells (problem x batch size x dtype), in grids of different length.
 
-A cell is measured in one interleaved pass over its methods; a grid is a list of cells and a budget
-of seconds a method.
+A cell is measured in one interleaved pass over its methods; a grid is lists of cells, one for each
+table, and a budget of seconds a method.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ class Cell:
     batch: int = 256
     dtype: str = "float32"
     seed: int = 0
+    strict: bool = False
+    """Whether the strict variants of the maps are measured as well."""
+    projections: bool = True
+    """Whether projections are measured: one point at a time, their time a sample is that of any batch."""
 
     def generate(self) -> Instance:
         """The instance; the same cell gives the same bytes."""
@@ -36,45 +40,87 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """Cells, the seconds of timing a method, and when a call or a set-up is a time-out."""
+    """Cells, the seconds of timing a method, and when a call or a set-up is a time-out.
+
+    `cells` are those of inference, `steps` those of the training step, `plans` those of planning.
+    """
 
     name: str
     cells: tuple[Cell, ...]
     budget: float
+    steps: tuple[Cell, ...] = ()
+    plans: tuple[Cell, ...] = ()
     call_limit: float = 30.0
     setup_limit: float = 20.0
     kept: bool = True
     """Whether its rows go to `results/raw`."""
 
 
-def _cones(*sizes: tuple[int, int], batch: int = 256) -> tuple[Cell, ...]:
-    return tuple(Cell("random_cone", size, batch) for size in sizes)
+def _cones(*sizes: tuple[int, int], batch: int = 256, strict: bool = False) -> tuple[Cell, ...]:
+    return tuple(Cell("random_cone", size, batch, strict=strict) for size in sizes)
 
 
-def _full_cells() -> tuple[Cell, ...]:
+def _polytopes(*sizes: tuple[int, int], batch: int = 256, strict: bool = False) -> tuple[Cell, ...]:
+    return tuple(Cell("random_polytope", size, batch, strict=strict) for size in sizes)
+
+
+def _named(size: int, batch: int = 256) -> tuple[Cell, ...]:
+    return tuple(Cell(name, (size,), batch, strict=True) for name in ("box", "simplex", "monotone"))
+
+
+def _planning(*sizes: int) -> tuple[Cell, ...]:
+    return _cones(*((size, size) for size in sizes), batch=1)
+
+
+def _smoke() -> Grid:
+    board = Cell(*CHECKERBOARD, batch=8, strict=True)
+    cells = (board, *_cones((6, 9), batch=8), *_polytopes((5, 8), batch=8, strict=True), *_named(4, batch=8))
+    return Grid("smoke", cells, 0.02, steps=_cones((6, 9), batch=8), plans=_planning(10), kept=False)
+
+
+def _short() -> Grid:
+    strict = (Cell(*CHECKERBOARD, strict=True), *_cones((64, 32), strict=True))
+    return Grid("short", (*strict, *_cones((8, 16)), *_polytopes((8, 16), strict=True)), 0.7, kept=False)
+
+
+def _default() -> Grid:
+    headline = Cell(*CHECKERBOARD, strict=True)
+    sweep_n = _cones((8, 8), (16, 8), (64, 8), (256, 8), (784, 8))
+    sweep_m = _cones((8, 4), (8, 12), (8, 16), (8, 32))
+    wide = _cones((64, 32), (784, 16), (128, 256), strict=True)
+    polytopes = (*_polytopes((8, 32)), *_polytopes((128, 256), strict=True))
+    single = (Cell(*CHECKERBOARD, batch=1), *_cones((64, 32), batch=1))
+    many = (Cell(*board, 4096, projections=False) for board in (CHECKERBOARD, ("random_cone", (64, 32))))
+    return Grid(
+        "default",
+        (headline, *sweep_n, *sweep_m, *wide, *polytopes, *_named(64), *single, *many),
+        budget=0.5,
+        steps=(Cell(*CHECKERBOARD), *_cones((64, 32), (128, 256))),
+        plans=_planning(200, 1000),
+        call_limit=15.0,
+        setup_limit=5.0,
+    )
+
+
+def _full() -> Grid:
     from .problems import FAMILIES
 
-    return tuple(
-        Cell(entry.name, size, batch)
-        for entry in FAMILIES
-        for size in entry.sizes
-        for batch in (1, 32, 256, 4096)
+    headline = Cell(*CHECKERBOARD, strict=True)
+    problems = [(entry.name, size) for entry in FAMILIES for size in entry.sizes]
+    cells = (Cell(*problem, batch, strict=True) for problem in problems for batch in (1, 32, 256, 4096))
+    return Grid(
+        "full",
+        (headline, *(cell for cell in cells if cell != headline)),
+        budget=2.0,
+        steps=tuple(Cell(*problem, batch) for problem in problems for batch in (256, 4096)),
+        plans=_planning(50, 100, 200, 500, 1000),
+        call_limit=60.0,
     )
 
 
 def all_grids() -> tuple[Grid, ...]:
     """Every grid, the shortest first."""
-    headline = Cell(*CHECKERBOARD)
-    sweep_n = _cones((8, 8), (16, 8), (64, 8), (256, 8), (784, 8))
-    sweep_m = _cones((8, 4), (8, 12), (8, 16), (8, 32))
-    others = _cones((64, 32), (784, 16), (128, 256))
-    single = (Cell(*CHECKERBOARD, batch=1), *_cones((64, 32), batch=1))
-    return (
-        Grid("smoke", (Cell(*CHECKERBOARD, batch=8), *_cones((6, 9), batch=8)), budget=0.02, kept=False),
-        Grid("short", (headline, *_cones((64, 32), (8, 16))), budget=0.7, kept=False),
-        Grid("default", (headline, *sweep_n, *sweep_m, *others, *single), budget=0.5, setup_limit=5.0),
-        Grid("full", (headline, *(c for c in _full_cells() if c != headline)), budget=2.0, call_limit=60.0),
-    )
+    return _smoke(), _short(), _default(), _full()
 
 
 def grid(name: str) -> Grid:

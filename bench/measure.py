@@ -28,7 +28,7 @@ from .grid import Cell, Grid
 from .machine import device_name
 from .memory import with_peak
 from .methods import AbstractMethod, Prepared, Target
-from .metrics import distance, excess, infeasible_share, violations
+from .metrics import broken_share, distance, excess, infeasible_share, violations
 from .problems._base import Instance
 from .timing import interleave, timed
 
@@ -60,15 +60,26 @@ class Contestant:
 
 
 def measure_cell(
-    cell: Cell, grid: Grid, device: torch.device, methods: Sequence[AbstractMethod]
+    cell: Cell,
+    grid: Grid,
+    device: torch.device,
+    methods: Sequence[AbstractMethod],
+    table: str = "inference",
 ) -> list[Row]:
     """One row a method, ratios between them meaningful since their rounds are interleaved."""
     instance = cell.generate()
     judge = Judge(instance, cell)
     target = Target(device, getattr(torch, cell.dtype), grid.setup_limit)
-    common = _common(cell, instance, device)
-    contestants = [Contestant(m, common | {"method": m.name, "role": m.role}) for m in methods]
+    common = _common(table, cell, instance, device)
+    contestants = [
+        Contestant(m, common | {"method": m.name, "role": m.role, "plain": m.plain}) for m in methods
+    ]
+    rows = {contestant.method.name: contestant.row for contestant in contestants}
     for contestant in contestants:
+        plain = rows.get(contestant.method.plain, {})
+        if plain.get("status") == "timeout":  # a strict variant has the same set-up, and more
+            contestant.row |= {"status": "timeout", "reason": plain["reason"]}
+            continue
         try:
             _get_ready(contestant, instance, target, grid, judge)
         except Exception as error:
@@ -99,6 +110,7 @@ class Judge:
         row: Row = {
             "violation": worst if np.isfinite(worst) else None,
             "infeasible_share": infeasible_share(self.instance.polyhedron, point),
+            "broken_share": broken_share(self.instance.polyhedron, point),
         }
         if prepared.projects:
             y = self.points[:JUDGED].double().numpy()
@@ -108,12 +120,12 @@ class Judge:
         return row
 
 
-def _common(cell: Cell, instance: Instance, device: torch.device) -> Row:
+def _common(table: str, cell: Cell, instance: Instance, device: torch.device) -> Row:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     P = instance.polyhedron
     return {
-        "table": "inference",
-        "pass": f"{cell} {now}",
+        "table": table,
+        "pass": f"{table} {cell} {now}",
         "cell": str(cell),
         "problem": instance.name,
         "family": cell.family,
@@ -162,7 +174,7 @@ def _probe(prepared: Prepared, inputs: Tensor, device: torch.device, limit: floa
     """Raise `TimeoutError` if a few points tell that the batch would take longer than the limit."""
     few = inputs[:PROBE]
     estimate = timed(lambda: prepared.run(few), device) * len(inputs) / len(few)
-    if estimate > limit and prepared.solver_seconds is not None:
+    if estimate > limit and prepared.bounded:
         raise TimeoutError(f"> {limit:g} s a batch (about {estimate:.0f} s)")
 
 

@@ -1,22 +1,27 @@
 """One view over everything that is measured: embedded maps, projections, yardsticks.
 
 Derived from the tuples `PARAMETERIZATIONS` and `PROJECTIONS`, so that a new map or solver is
-measured without a line here. A method prepares itself for an instance: what it does then is set-up;
-what the returned call does is inference, torch tensor in, torch tensor out.
+measured without a line here, with its strict variants `<name>_strict` and `<name>_tight`. A method
+prepares itself for an instance: what it does then is set-up; what the returned call does is
+inference, torch tensor in, torch tensor out.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from baselines import PROJECTIONS, AbstractProjection
-from constrained import ConstrainedLinear, constrain
+from constrained import ConstrainedLinear, Polyhedron, constrain
+from constrained.errors import lookup
 from constrained.parameterizations import PARAMETERIZATIONS, AbstractParameterization
 
 from .problems._base import Instance
@@ -39,22 +44,26 @@ class Prepared:
         run: (batch, in_features) -> (batch, n).
         in_features: the width of its input.
         projects: whether its input is a point of n features to be brought into the set.
+        bounded: whether the time of a call may be long, so that it is estimated before the first one.
         solver_seconds: the last call's time inside the solver, for solvers that are not torch.
     """
 
     run: Callable[[Tensor], Tensor]
     in_features: int
     projects: bool
+    bounded: bool = False
     solver_seconds: Callable[[], float] | None = None
 
 
 class AbstractMethod(ABC):
     """Something to measure: a name, a role and how to get ready."""
 
-    role: ClassVar[str]
+    role: str
     """embedded, projection or yardstick."""
-    feasible: ClassVar[bool] = True
+    feasible: bool = True
     """Whether the output is meant to lie in the set."""
+    plain: str = ""
+    """Of a strict variant, the name of the map without the guarantee."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -64,33 +73,72 @@ class AbstractMethod(ABC):
         """Set-up, timed as such."""
 
 
-class Embedded(AbstractMethod):
-    """A parameterization as `constrain(P, method=name)` gives it."""
+class AbstractModuleMethod(AbstractMethod):
+    """A method that is a torch module."""
 
-    role = "embedded"
+    begins_linear: ClassVar[bool] = False
+    """Whether the module is, or begins with, a linear layer from n features."""
 
-    def __init__(self, entry: type[AbstractParameterization]) -> None:
-        super().__init__(entry.name)
-        self.projects = entry.projection
-        self.enumerates = entry.name == "rays"
+    @abstractmethod
+    def build(self, polyhedron: Polyhedron, seconds: float) -> tuple[nn.Module, int]:
+        """(the module, the width of its input); `seconds` is what an enumeration may take."""
+
+    def projects(self, polyhedron: Polyhedron, in_features: int) -> bool:
+        """See `Prepared`."""
+        return False
 
     def prepare(self, instance: Instance, target: Target) -> Prepared:
         """The module in evaluation mode, without gradients."""
-        options: dict[str, Any] = {"max_seconds": target.setup_seconds} if self.enumerates else {}
-        module = constrain(instance.polyhedron, method=self.name, **options)
-        return _module(module, module.in_features, target, self.projects)
+        module, in_features = self.build(instance.polyhedron, target.setup_seconds)
+        module = module.to(target.device, target.dtype).eval().requires_grad_(False)
+
+        @torch.inference_mode()
+        def run(z: Tensor) -> Tensor:
+            return module(z)
+
+        return Prepared(run, in_features, self.projects(instance.polyhedron, in_features))
 
 
-class PaperLayer(AbstractMethod):
-    """The paper's whole layer: BatchNorm1d -> Linear -> |.| -> rays, from n features."""
+class Embedded(AbstractModuleMethod):
+    """A parameterization as `constrain(P, method=name)` gives it, or with `strict=`."""
 
     role = "embedded"
 
-    def prepare(self, instance: Instance, target: Target) -> Prepared:
-        """The layer in evaluation mode, without gradients."""
-        P = instance.polyhedron
-        module = ConstrainedLinear(P.n, P, method="rays", max_seconds=target.setup_seconds)
-        return _module(module, P.n, target, projects=False)
+    def __init__(
+        self, entry: type[AbstractParameterization], strict: bool | Literal["tight"] = False
+    ) -> None:
+        ending = "tight" if strict == "tight" else "strict"
+        super().__init__(f"{entry.name}_{ending}" if strict else entry.name)
+        self.entry, self.strict = entry, strict
+        self.plain = entry.name if strict else ""
+
+    def build(self, polyhedron: Polyhedron, seconds: float) -> tuple[nn.Module, int]:
+        """The map; one that enumerates is given the limit."""
+        options: dict[str, Any] = {"strict": self.strict} if self.strict else {}
+        module = constrain(polyhedron, self.entry.name, **options, **_enumeration(self.entry, seconds))
+        return module, module.in_features
+
+    def projects(self, polyhedron: Polyhedron, in_features: int) -> bool:
+        """A map that is the identity on the set, on points of n features."""
+        return self.entry.projection and in_features == polyhedron.n
+
+
+def _enumeration(entry: type[AbstractParameterization], seconds: float) -> dict[str, Any]:
+    """For a map that enumerates: the limit, and nothing kept from an earlier run, since set-up is timed."""
+    options = {"max_seconds": seconds, "cache": False}
+    known = inspect.signature(entry).parameters
+    return {name: value for name, value in options.items() if name in known}
+
+
+class PaperLayer(AbstractModuleMethod):
+    """The paper's whole layer: BatchNorm1d -> Linear -> |.| -> rays, from n features."""
+
+    role, begins_linear = "embedded", True
+
+    def build(self, polyhedron: Polyhedron, seconds: float) -> tuple[nn.Module, int]:
+        """The layer."""
+        options = _enumeration(lookup("method", "rays", PARAMETERIZATIONS), seconds)
+        return ConstrainedLinear(polyhedron.n, polyhedron, method="rays", **options), polyhedron.n
 
 
 class Projected(AbstractMethod):
@@ -111,36 +159,53 @@ class Projected(AbstractMethod):
             last["solver_seconds"] = result.info["solver_seconds"]
             return result.x
 
-        return Prepared(run, instance.polyhedron.n, True, lambda: last["solver_seconds"])
+        return Prepared(run, instance.polyhedron.n, True, True, lambda: last["solver_seconds"])
 
 
-class LinearYardstick(AbstractMethod):
+class LinearYardstick(AbstractModuleMethod):
     """`Linear(n, n)`: what one ordinary layer of the network costs; promises nothing."""
+
+    role, feasible, begins_linear = "yardstick", False, True
+
+    def build(self, polyhedron: Polyhedron, seconds: float) -> tuple[nn.Module, int]:
+        """The layer."""
+        return nn.Linear(polyhedron.n, polyhedron.n), polyhedron.n
+
+
+class FloorYardstick(AbstractModuleMethod):
+    """`X @ A^T` and `X.clone()`: what it costs to look at every constraint and to return a vector.
+
+    Nothing that decides whether a point is feasible, and hands one on, can cost less. Equalities are
+    looked at like inequalities.
+    """
 
     role, feasible = "yardstick", False
 
-    def prepare(self, instance: Instance, target: Target) -> Prepared:
-        """The layer in evaluation mode, without gradients."""
-        n = instance.polyhedron.n
-        return _module(nn.Linear(n, n), n, target, projects=False)
+    def build(self, polyhedron: Polyhedron, seconds: float) -> tuple[nn.Module, int]:
+        """The two operations."""
+        return _Floor(np.concatenate([polyhedron.A, polyhedron.C])), polyhedron.n
 
 
-def _module(module: nn.Module, in_features: int, target: Target, projects: bool) -> Prepared:
-    module = module.to(target.device, target.dtype).eval().requires_grad_(False)
+class _Floor(nn.Module):
+    rows: Tensor
 
-    @torch.inference_mode()
-    def run(z: Tensor) -> Tensor:
-        return module(z)
+    def __init__(self, rows: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.tensor(rows, dtype=torch.get_default_dtype()))  # (m + p, n)
 
-    return Prepared(run, in_features, projects)
+    def forward(self, x: Tensor) -> Tensor:
+        F.linear(x, self.rows)
+        return x.clone()
 
 
 METHODS: tuple[AbstractMethod, ...] = (
     LinearYardstick("linear"),
+    FloorYardstick("floor"),
     *(Embedded(entry) for entry in PARAMETERIZATIONS),
     PaperLayer("paper_layer"),
+    *(Embedded(entry, strict) for entry in PARAMETERIZATIONS for strict in (True, "tight")),
     *(Projected(entry) for entry in PROJECTIONS),
 )
 
-ALWAYS = ("linear", "osqp")
+ALWAYS = ("linear", "floor", "osqp")
 """Measured in every cell, since every ratio is taken against them."""

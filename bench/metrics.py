@@ -1,10 +1,14 @@
 """The judge: how feasible and how near, in float64, from the set and the returned numbers alone.
 
-Nothing here asks a method or a solver what it thinks of its own result, and nothing here calls the
-code that is being judged.
+Whether a row is broken at all is decided exactly: where rounding could change the sign of `A x - b`,
+it is evaluated in rational arithmetic, so that a strict map is neither accused nor acquitted by the
+judge's own rounding. Nothing here asks a method or a solver what it thinks of its own result, and
+nothing here calls the code that is being judged.
 """
 
 from __future__ import annotations
+
+from fractions import Fraction
 
 import numpy as np
 
@@ -18,15 +22,41 @@ def violations(polyhedron: Polyhedron, x: np.ndarray) -> np.ndarray:  # (q, n) -
     """
     finite = np.all(np.isfinite(x), axis=1, keepdims=True)
     x = np.where(finite, x, 0.0)
-    product = x @ polyhedron.A.T
-    parts = [product - polyhedron.b, polyhedron.lower - product, np.abs(x @ polyhedron.C.T - polyhedron.d)]
+    A, b, lower = polyhedron.A, polyhedron.b, polyhedron.lower
+    parts = [_excess(x, A, b), _excess(x, -A, -lower), np.abs(x @ polyhedron.C.T - polyhedron.d)]
     worst = np.max(np.concatenate([*parts, np.zeros((len(x), 1))], axis=1), axis=1)
     return np.where(finite.ravel(), worst, np.inf)
+
+
+def _excess(x: np.ndarray, rows: np.ndarray, bound: np.ndarray) -> np.ndarray:  # (q, n), (m, n) -> (q, m)
+    """`x @ rows.T - bound` in float64, exact where its sign would be a matter of rounding."""
+    value = x @ rows.T - bound
+    terms = np.count_nonzero(rows, axis=1)
+    alone = (terms <= 1) & np.isin(np.abs(rows).sum(1), (0.0, 1.0))  # no rounding but that of one difference
+    size = np.abs(x) @ np.abs(rows).T + np.where(np.isfinite(bound), np.abs(bound), 0.0)
+    error = np.where(alone, 0.0, (terms + 2) * np.finfo(np.float64).eps * size)
+    for i, j in np.argwhere((np.abs(value) <= error) & (error > 0)):
+        value[i, j] = _exactly(x[i], rows[j], float(bound[j]))
+    return value
+
+
+def _exactly(x: np.ndarray, row: np.ndarray, bound: float) -> float:
+    used = np.flatnonzero(row)
+    products = (Fraction(float(row[k])) * Fraction(float(x[k])) for k in used)
+    return float(sum(products, Fraction(0)) - Fraction(bound))
 
 
 def infeasible_share(polyhedron: Polyhedron, x: np.ndarray) -> float:
     """The share of points that break some row by any amount at all."""
     return float(np.mean(violations(polyhedron, x) > 0))
+
+
+def broken_share(polyhedron: Polyhedron, x: np.ndarray) -> float:
+    """The share of points that break an inequality by any amount at all: what strict maps promise is 0.
+
+    In floating point most equalities can hold up to rounding only, whatever the map.
+    """
+    return infeasible_share(Polyhedron(polyhedron.A, polyhedron.b, lower=polyhedron.lower), x)
 
 
 def distance(x: np.ndarray, nearest: np.ndarray) -> float:  # (q, n), (q, n)

@@ -1,9 +1,10 @@
 """The gate: are the ratios still what they were, is everything still feasible, is nothing missing?
 
-Compared are ratios of one interleaved pass, (embedded / Linear) and (embedded / OSQP), with those in
-`results/reference.csv`; absolute times never. A row that looks slower is measured again, and fails
-only if the whole 95 % interval of its ratio lies beyond the tolerance in every pass. Feasibility and
-missing rows are not a matter of noise and fail at once.
+Compared are ratios of one interleaved pass, of the embedded maps to Linear, to the floor and to OSQP,
+with those in `results/reference.csv`; absolute times never. A row that looks slower is measured again,
+and fails only if the whole 95 % interval of its ratio lies beyond the tolerance in every pass.
+Feasibility, how far points are moved, and missing rows are not a matter of noise and fail at once; a
+strict map fails for a single point outside.
 
 The gate runs on one thread (OMP_NUM_THREADS=1, as `make regress` sets it): two threads that wait for
 each other turn a busy neighbour into a slowdown of the embedded side alone.
@@ -27,18 +28,22 @@ from .grid import Cell, Grid, grid
 from .measure import measure_cell
 from .methods import ALWAYS, METHODS
 from .rows import RESULTS, write_atomic
+from .suites import methods_at
 from .timing import ratio_interval
 
 Row = dict[str, Any]
 
-COLUMNS = "cell method threads status ratio_linear ratio_osqp violation infeasible_share distance".split()
-RATIOS = {"ratio_linear": "linear", "ratio_osqp": "osqp"}
+RATIOS = {"ratio_linear": "linear", "ratio_floor": "floor", "ratio_osqp": "osqp"}
+QUALITY = ("violation", "infeasible_share", "distance", "excess")
+COLUMNS = ["cell", "method", "threads", "status", *RATIOS, *QUALITY]
 PASSES = 3
 TOLERANCE = 0.25
 SLACK = 4.0
 """Violation and distance depend on rounding: worse means more than this factor and ABSOLUTE."""
 ABSOLUTE = 1e-6
 SHARE = 0.1
+EXCESS = 0.05
+"""How much farther points may be moved, as a share; rounding alone changes less."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +97,7 @@ def _worse(expected: Row, row: Row, rows: list[Row], tolerance: float) -> str:
     if row["status"] != "ok":
         return ""
     texts = [_worse_number(name, expected[name], row.get(name)) for name in ("violation", "distance")]
-    share = row.get("infeasible_share")
-    if share is not None and share > expected["infeasible_share"] + SHARE:
-        texts.append(f"infeasible share was {expected['infeasible_share']:.2f}, is {share:.2f}")
+    texts += [_less_feasible(expected["infeasible_share"], row), _farther(expected["excess"], row)]
     if row["role"] == "embedded":
         texts += [_slower(name, expected[name], row, _row(rows, RATIOS[name]), tolerance) for name in RATIOS]
     return "; ".join(text for text in texts if text)
@@ -104,6 +107,22 @@ def _worse_number(name: str, was: float, now: float | None) -> str:
     if np.isnan(was) or (now is not None and now <= SLACK * was + ABSOLUTE):
         return ""
     return f"{name} was {was:.2g}, is {'not finite' if now is None else format(now, '.2g')}"
+
+
+def _less_feasible(was: float, row: Row) -> str:
+    if row.get("plain") and row["broken_share"] > 0:
+        return f"a strict map breaks an inequality at {row['broken_share']:.2g} of the points"
+    share = row.get("infeasible_share")
+    if share is None or share <= was + SHARE:
+        return ""
+    return f"infeasible share was {was:.2g}, is {share:.2g}"
+
+
+def _farther(was: float, row: Row) -> str:
+    now = row.get("excess")
+    if np.isnan(was) or (now is not None and now <= was * (1 + EXCESS)):
+        return ""
+    return f"excess was {was:.4g}, is {'not finite' if now is None else format(now, '.4g')}"
 
 
 def _slower(name: str, was: float, row: Row, other: Row | None, tolerance: float) -> str:
@@ -116,9 +135,11 @@ def _slower(name: str, was: float, row: Row, other: Row | None, tolerance: float
 
 
 def reference_rows(rows: list[Row]) -> list[Row]:
-    """Rows of the reference from one pass."""
+    """Rows of the reference from one pass; a strict variant that was refused has nothing to lose."""
     lines = []
     for row in rows:
+        if row["plain"] and row["status"] == "refused":
+            continue
         line = {name: row.get(name) for name in COLUMNS} | {"threads": torch.get_num_threads()}
         for name, reference in RATIOS.items():
             other = _row(rows, reference)
@@ -133,11 +154,14 @@ def read_reference(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, keep_default_na=True)
     except (OSError, ValueError) as error:
+        raise InvalidInputError(f"{path}: {error}; write it with: make reference") from error
+    if missing := [name for name in COLUMNS if name not in table.columns]:
         raise InvalidInputError(
-            f"{path}: {error}; write it with: python -m bench regress --update"
-        ) from error
-    if list(table.columns) != COLUMNS or table[["cell", "method", "status"]].isna().to_numpy().any():
-        raise InvalidInputError(f"{path} is damaged or cut off: expected columns {', '.join(COLUMNS)}")
+            f"{path} has no column {', '.join(missing)}: it is damaged, or was measured by an older version; "
+            "measure it anew with: make reference"
+        )
+    if table[["cell", "method", "status"]].isna().to_numpy().any():
+        raise InvalidInputError(f"{path} is damaged or cut off; measure it anew with: make reference")
     return table
 
 
@@ -153,10 +177,10 @@ def check_threads(reference: pd.DataFrame) -> None:
 
 
 def _measure(cells: Sequence[Cell], chosen: Grid, methods: set[str]) -> dict[str, list[Row]]:
-    picked = [m for m in METHODS if m.name in methods | set(ALWAYS)]
     results = {}
     for cell in cells:
         print(f"measuring {cell}", flush=True)
+        picked = [m for m in methods_at("inference", cell) if m.name in methods | set(ALWAYS)]
         results[str(cell)] = measure_cell(cell, chosen, torch.device("cpu"), picked)
     return results
 

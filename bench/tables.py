@@ -24,12 +24,19 @@ KINDS = ("inference", "mnist_projection")
 ACCURATE = 1e-6
 """A projection counts as the best one of a cell only if it came this near the true projection."""
 
+CELL = "problem family n m method role device dtype batch status reason"
+TIMES = "us_per_sample us_q25 us_q75 rounds stable"
 INFERENCE = (
-    "problem family n m method role device dtype batch status reason us_per_sample us_q25 us_q75 rounds "
-    "stable solver_us_per_sample speedup_osqp speedup_osqp_low speedup_osqp_high best_projection "
-    "speedup_best speedup_best_low speedup_best_high ratio_linear ratio_linear_low ratio_linear_high "
-    "setup_ms peak_mb violation infeasible_share distance excess"
+    f"{CELL} plain {TIMES} solver_us_per_sample speedup_osqp speedup_osqp_low speedup_osqp_high "
+    "best_projection speedup_best speedup_best_low speedup_best_high ratio_linear ratio_linear_low "
+    "ratio_linear_high ratio_floor ratio_floor_low ratio_floor_high ratio_plain ratio_plain_low "
+    "ratio_plain_high setup_ms peak_mb violation infeasible_share broken_share distance excess"
 ).split()
+TRAINING_STEP = (
+    f"{CELL} {TIMES} ratio_linear ratio_linear_low ratio_linear_high setup_ms peak_mb violation "
+    "infeasible_share"
+).split()
+PLANNING = f"{CELL} {TIMES} peak_mb".split()
 TRAINING = "network epoch seconds train_mse val_mse optimum_val_mse box_scaling learning_rate".split()
 NETWORKS = (
     "network data train_samples val_samples test_samples epochs epochs_planned stopped train_seconds "
@@ -52,7 +59,7 @@ def build_tables(raw: Path, tables: Path) -> list[Path]:
 def _device_tables(folder: Path, runs: dict[str, Run]) -> list[Path]:
     frames: dict[str, pd.DataFrame] = {}
     if (run := runs.get("inference")) is not None:
-        frames["inference"] = pd.DataFrame(inference_rows(run.rows), columns=INFERENCE)
+        frames |= _timing_frames(run.rows)
     if (run := runs.get("mnist_projection")) is not None:
         frames |= _experiment_frames(run.rows)
     written = []
@@ -78,25 +85,39 @@ def _provenance(run: Run) -> Row:
     }
 
 
-def inference_rows(rows: Sequence[Row]) -> list[Row]:
-    """One table row for each raw row, in the order of measurement."""
+def _timing_frames(rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
+    """The tables of the timing grid that have a row."""
+    columns = {"inference": INFERENCE, "training_step": TRAINING_STEP, "planning": PLANNING}
+    frames = {name: pd.DataFrame(timing_rows(rows, name), columns=columns[name]) for name in columns}
+    return {name: frame for name, frame in frames.items() if len(frame)}
+
+
+def timing_rows(rows: Sequence[Row], table: str) -> list[Row]:
+    """One table row for each raw row of a table, in the order of measurement, with its ratios.
+
+    Of a row that was measured twice (a run that continued one of fewer methods) the later one counts.
+    """
     passes: dict[str, list[Row]] = {}
     for row in rows:
-        passes.setdefault(row["pass"], []).append(row)
-    return [line for group in passes.values() for line in _pass_rows(group)]
+        if row["table"] == table:
+            passes.setdefault(row["pass"], []).append(row)
+    lines = {(row["cell"], row["method"]): line for rows in passes.values() for row, line in _pass_rows(rows)}
+    return list(lines.values())
 
 
-def _pass_rows(rows: list[Row]) -> Iterable[Row]:
+def _pass_rows(rows: list[Row]) -> Iterable[tuple[Row, Row]]:
     timed = {row["method"]: row for row in rows if row["status"] == "ok"}
     best = best_projection(rows)
     for row in rows:
-        line = {key: row.get(key) for key in INFERENCE}
+        line = dict.fromkeys(INFERENCE) | row
         if row["status"] == "ok":
             line |= _times(row)
             line |= _speedup("speedup_osqp", timed.get("osqp"), row)
             line |= {"best_projection": best} | _speedup("speedup_best", timed.get(best or ""), row)
-            line |= _speedup("ratio_linear", row, timed.get("linear"))
-        yield line
+            for name in ("linear", "floor"):
+                line |= _speedup(f"ratio_{name}", row, timed.get(name))
+            line |= _speedup("ratio_plain", row, timed.get(row.get("plain") or ""))
+        yield row, line
 
 
 def best_projection(rows: Iterable[Row]) -> str | None:

@@ -1,5 +1,6 @@
 """Hard linear constraints on neural network activations, by construction."""
 
+from .analysis import Analysis, analyse
 from .errors import (
     BudgetExceededError,
     ConstraintError,
@@ -12,13 +13,15 @@ from .errors import (
     UnsupportedSetError,
     VerificationError,
 )
-from .generators import Generators, generators
+from .generators import Generators, generators, read_ext, write_ine
 from .layers import BoxScaling, ConstrainedLinear, constrain
+from .planner import Plan, plan
 from .polyhedron import Polyhedron
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Analysis",
     "BoxScaling",
     "BudgetExceededError",
     "ConstrainedLinear",
@@ -28,11 +31,16 @@ __all__ = [
     "InfeasibleError",
     "InvalidInputError",
     "MissingDependencyError",
+    "Plan",
     "Polyhedron",
     "TrivialSetError",
     "UnknownNameError",
     "UnsupportedSetError",
     "VerificationError",
+    "analyse",
     "constrain",
     "generators",
+    "plan",
+    "read_ext",
+    "write_ine",
 ]

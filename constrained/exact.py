@@ -41,9 +41,14 @@ def dot(u: Sequence[int], v: Sequence[int]) -> int:
 
 
 def to_unit(vectors: Sequence[Sequence[int]], n: int) -> np.ndarray:  # (k, n)
-    """Integer vectors as float64 rows of unit norm; entries of any size."""
-    rows = [[v / top for v in vector] for vector in vectors if (top := max(map(abs, vector)))]
-    array = np.array(rows, dtype=np.float64).reshape(len(rows), n)
+    """Integer vectors as float64 rows of unit norm; entries of any size, no vector of zeros."""
+    try:
+        array = np.array(vectors, dtype=np.float64).reshape(len(vectors), n)
+    except OverflowError:  # an entry beyond the largest float
+        rows = [[v / top for v in vector] for vector in vectors if (top := max(map(abs, vector)))]
+        array = np.array(rows, dtype=np.float64).reshape(len(rows), n)
+    _, exponents = np.frexp(np.abs(array).max(1, initial=0.0, keepdims=True))
+    array = np.ldexp(array, -exponents)  # so that no square overflows
     return array / np.linalg.norm(array, axis=1, keepdims=True)
 
 
@@ -97,17 +102,16 @@ def orthogonal_part(
     vectors: Sequence[Sequence[int]],  # k vectors
     row_space: Sequence[Vector],  # r linearly independent rows B
     n: int,
-) -> list[list[Fraction]]:
-    """The orthogonal projections `B^T (B B^T)^-1 B x` of the vectors onto the row space of `B`."""
+) -> list[Vector]:
+    """The directions of the orthogonal projections `B^T (B B^T)^-1 B x` onto the row space of `B`."""
     if not vectors or not row_space:
-        return [[Fraction(0)] * n for _ in vectors]
+        return [(0,) * n for _ in vectors]
     import flint
 
     B, X = _matrix(row_space, n), _matrix(vectors, n)
-    numerator, denominator = flint.fmpq_mat((B * B.transpose()).solve(B * X.transpose())).numer_denom()
+    numerator, _ = flint.fmpq_mat((B * B.transpose()).solve(B * X.transpose())).numer_denom()  # _ > 0
     table = (B.transpose() * numerator).transpose().tolist()
-    bottom = int(denominator)
-    return [[Fraction(int(v), bottom) for v in row] for row in table]
+    return [primitive([int(v) for v in row]) for row in table]
 
 
 def combine(coefficients: Sequence[int], rows: Sequence[Vector], n: int) -> Vector:
@@ -116,9 +120,9 @@ def combine(coefficients: Sequence[int], rows: Sequence[Vector], n: int) -> Vect
     return primitive([sum(c * row[j] for c, row in pairs) for j in range(n)])
 
 
-def direction(vector: Sequence[Fraction]) -> Vector:
-    """The primitive integer vector on the same ray as a rational one."""
-    scale = 1
-    for v in vector:
-        scale = scale * v.denominator // gcd(scale, v.denominator)
-    return primitive([int(v * scale) for v in vector])
+def product(vectors: Sequence[Sequence[int]], rows: Sequence[Vector], n: int) -> list[list[int]]:
+    """The inner products of each of k vectors with each of m rows, (k, m)."""
+    if not vectors or not rows:
+        return [[] for _ in vectors]
+    table = (_matrix(vectors, n) * _matrix(rows, n).transpose()).tolist()
+    return [[int(v) for v in line] for line in table]

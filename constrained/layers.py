@@ -8,17 +8,33 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InvalidInputError, UnsupportedSetError, lookup
-from .parameterizations import PARAMETERIZATIONS, AbstractParameterization
+from .parameterizations import PARAMETERIZATIONS, AbstractParameterization, Strict
+from .planner import plan
 from .polyhedron import Polyhedron, check_features
 
 
-def constrain(polyhedron: Polyhedron, method: str = "auto", **options: Any) -> AbstractParameterization:
+def constrain(
+    polyhedron: Polyhedron,
+    method: str = "auto",
+    strict: Strict = False,
+    check_finite: bool = False,
+    setup: bool = True,
+    **options: Any,
+) -> AbstractParameterization:
     """A module whose every output lies in `polyhedron`.
 
     Args:
         polyhedron: the set.
-        method: the name of a parameterization, or "auto" for the first one that serves the set.
-        **options: passed to the parameterization (`engine=`, `max_rays=` for "rays").
+        method: the name of a parameterization, or "auto" for what `plan(polyhedron)` chooses.
+        strict: False: every row holds up to rounding. True: every inequality of the user's own A, b and
+            lower holds exactly for the returned floating-point numbers, in float16, bfloat16, float32 and
+            float64, whatever the precision of matrix products is set to; equalities hold up to
+            rounding. "tight": the same with residuals computed in float64, so that points move by a few
+            units in the last place only. See docs/strict.md.
+        check_finite: refuse NaN and infinity in the input; otherwise such a sample is NaN in strict mode.
+        setup: False builds the module without its constants, for `load_state_dict`; needs a `method`.
+        **options: passed to the parameterization (`engine=`, `max_rays=` for "rays", `rtol=` for "refined"),
+            or to `plan` (`budget=`).
 
     Returns:
         `nn.Module`, (*batch, module.in_features) -> (*batch, n).
@@ -26,20 +42,20 @@ def constrain(polyhedron: Polyhedron, method: str = "auto", **options: Any) -> A
     Raises:
         UnknownNameError: no method has this name.
         UnsupportedSetError: the method cannot serve the set; the text says why.
+        InfeasibleError: the set is empty.
         TypeError: an option that the method does not have.
     """
     if not isinstance(polyhedron, Polyhedron):
         raise InvalidInputError(
             f"expected a constrained.Polyhedron, found {type(polyhedron).__name__}; try Polyhedron(A)"
         )
+    common: dict[str, Any] = {"strict": strict, "check_finite": check_finite}
     if method != "auto":
-        return lookup("method", method, PARAMETERIZATIONS)(polyhedron, **options)
-    reasons = {entry: entry.accepts(polyhedron) for entry in PARAMETERIZATIONS}
-    for entry, reason in reasons.items():
-        if reason is None:
-            return entry(polyhedron, **options)
-    listed = "; ".join(f"{entry.name}: {reason}" for entry, reason in reasons.items())
-    raise UnsupportedSetError(f"no method serves {polyhedron}: {listed}")
+        entry = lookup("method", method, PARAMETERIZATIONS)
+        return entry(polyhedron, **common, **options) if setup else entry.without_setup(polyhedron, **common)
+    if not setup:
+        raise InvalidInputError("setup=False needs the method that the state_dict was saved from")
+    return plan(polyhedron, strict=strict, **options).build(check_finite=check_finite)
 
 
 class BoxScaling(nn.Module):

@@ -7,7 +7,8 @@ comparison are given this very object.
 
 from __future__ import annotations
 
-from typing import overload
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
@@ -15,6 +16,11 @@ from torch import Tensor
 
 from ._arrays import ArrayLike, Numbers, block_diagonal, bound, count, matrix, real
 from .errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from scipy.optimize import Bounds, LinearConstraint
+
+    from .analysis import Analysis
 
 FIELDS = ("A", "b", "C", "d", "lower")
 
@@ -168,6 +174,39 @@ class Polyhedron:
         A, C = (block_diagonal([getattr(P, v) for P in polyhedra]) for v in ("A", "C"))
         b, d, lower = (np.concatenate([getattr(P, v) for P in polyhedra]) for v in ("b", "d", "lower"))
         return cls(A, b, C, d, lower)
+
+    @classmethod
+    def from_scipy(cls, *constraints: LinearConstraint | Bounds, n: int | None = None) -> Polyhedron:
+        """The points that satisfy all of SciPy's `LinearConstraint` and `Bounds` objects.
+
+        `n` is needed where nothing else gives the number of features. Rows with `lb == ub` become
+        equalities; `keep_feasible` is ignored.
+        """
+        from .conversions import from_scipy
+
+        return from_scipy(*constraints, n=n)
+
+    @classmethod
+    def from_cvxpy(cls, constraints: Sequence, variables: Sequence | None = None) -> Polyhedron:
+        """The points that satisfy a list of affine cvxpy constraints (`<=`, `>=`, `==`).
+
+        The features are the entries of the variables one after the other, each in C order (cvxpy's
+        own flattening is Fortran's): in the order of `variables`, by default of first appearance.
+        `nonneg`, `nonpos` and `bounds` of a variable become rows. Parameters count with their values.
+
+        Raises:
+            InvalidInputError: a constraint is not affine (its text is quoted), a parameter has no
+                value, a variable is missing or declared integer, symmetric, ...
+        """
+        from .conversions import from_cvxpy
+
+        return from_cvxpy(constraints, variables)
+
+    def describe(self) -> Analysis:
+        """The analysis of the set; printed, it is a report of about a dozen lines. Needs SciPy."""
+        from .analysis import analyse
+
+        return analyse(self)
 
     def inequalities(self) -> tuple[np.ndarray, np.ndarray]:
         """`(G, h)`, (q, n) and (q,), with `{x : lower <= A x <= b} = {x : G x <= h}`: the finite bounds."""

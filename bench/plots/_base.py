@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from constrained.errors import ConstraintError
 
-from .._cells import distinct, failures, ok
+from .._cells import distinct, failures, ok, places, where
 from .._tables_io import Row
 from ._style import Style, styles
 
@@ -54,14 +54,28 @@ def require_rows(rows: list[Row], what: str) -> None:
 
 
 def failure_notes(shown: list[Row], table: list[Row]) -> list[str]:
-    """A line for every method that is in the table and has no number among the rows shown, or only some."""
-    notes = []
-    for failure in failures(shown):
+    """A line for every method that is in the table and has no number among the rows shown, or only some.
+
+    What was refused is one line for all methods: every map is made for some sets and not for others.
+    """
+    notes = _refusals(shown)
+    for failure in failures(row for row in shown if row["status"] != "refused"):
         reason = textwrap.shorten(failure.reason, REASON_WIDTH, placeholder=" ...")
         text = f"{failure.method}: {failure.status} at {_named(failure.problems)}"
         notes.append(f"{text}: {reason}" if reason else text)
     absent = [name for name in distinct(table, "method") if name not in distinct(shown, "method")]
     return notes + ([f"not measured here: {', '.join(absent)}"] if absent else [])
+
+
+def _refusals(shown: list[Row]) -> list[str]:
+    problems = distinct(shown, "problem")
+    methods: dict[str, list[str]] = {}
+    for method in distinct(shown, "method"):
+        refusing = distinct(where(shown, method=method, status="refused"), "problem")
+        if refusing:
+            methods.setdefault(places(refusing, problems), []).append(method)
+    text = "; ".join(f"{', '.join(names)} at {named}" for named, names in methods.items())
+    return [f"refused (reasons in the table): {text}"] if text else []
 
 
 def unstable_note(shown: list[Row]) -> list[str]:

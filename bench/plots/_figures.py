@@ -7,7 +7,7 @@ import numpy as np
 from ._base import AbstractFigure
 from .digits import Digits
 from .headline import Headline
-from .per_problem import PerProblem, mark_eps
+from .per_problem import PerProblem, mark_eps, mark_one
 from .speedup import Speedup
 from .training import TrainingCurves
 
@@ -37,6 +37,26 @@ FIGURES: tuple[AbstractFigure, ...] = (
         roles=("embedded", "projection"),
         floor_below=float(np.finfo(np.float64).eps),
         decorate=mark_eps,
+    ),
+    PerProblem(
+        "excess",
+        title="distance moved / that of the exact projection",
+        caption="How far the embedded maps that take a point move it, as a multiple of the distance to the "
+        "exact projection, median; at 1 a map is as near as projection.",
+        value="excess",
+        roles=("embedded",),
+        decorate=mark_one,
+    ),
+    PerProblem(
+        "training_step",
+        title="training step / that of Linear(n, n)",
+        caption="Forward and backward of a linear layer and the constrained one, as a multiple of those of "
+        "Linear(n, n) alone; bars are 95 % intervals.",
+        value="ratio_linear",
+        spread=("ratio_linear_low", "ratio_linear_high"),
+        roles=("embedded",),
+        decorate=mark_one,
+        table="training_step",
     ),
     TrainingCurves(),
     Digits(),

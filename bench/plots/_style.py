@@ -1,8 +1,10 @@
-"""How a method looks: assigned by its place in the table, so that a new method needs no entry here.
+"""How a method looks: assigned by its place among those of its role, so that a new one needs no entry here.
 
-Colours are Okabe and Ito's (safe for the colour-blind, neighbours differ in lightness); markers,
-line styles and fill differ as well, so that every figure reads in black and white. The cycles have
-lengths without a common factor: the combination repeats only after all of them.
+Embedded maps and networks have a colour each, first Okabe and Ito's, then Tol's (both safe for the
+colour-blind); projections are black with hollow markers, yardsticks gray: a new projection does not
+change the looks of a map. Markers and line styles differ as well, so that every figure reads in black
+and white. The cycles have lengths without a common factor: the combination repeats only after all of
+them.
 """
 
 from __future__ import annotations
@@ -11,10 +13,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-COLOURS = ("#000000", "#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+COLOURS = {
+    "embedded": (
+        "#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#882255", "#999933", "#332288",
+        "#A0522D", "#44AA99", "#EE3377",
+    ),
+    "projection": ("#000000",),
+    "yardstick": ("#8A8A8A",),
+}  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 LINES = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
-FILLS = {"embedded": None, "projection": "#FFFFFF", "yardstick": "#BBBBBB"}
+FILLS = {"embedded": None, "projection": "#FFFFFF", "yardstick": "#D5D5D5"}
 """The face of a marker by role; None is the method's own colour."""
 
 RC = {
@@ -60,10 +69,12 @@ class Style:
 
 
 def styles(names: Iterable[str], roles: dict[str, str] | None = None) -> dict[str, Style]:
-    """A style for each name, by its place in the order given."""
-    chosen = {}
-    for i, name in enumerate(names):
-        colour = COLOURS[i % len(COLOURS)]
-        face = FILLS[roles[name]] if roles else None
-        chosen[name] = Style(colour, MARKERS[i % len(MARKERS)], LINES[i % len(LINES)], face or colour)
+    """A style for each name, by its place among the names of its role; without roles, as embedded ones."""
+    chosen, places = {}, dict.fromkeys(COLOURS, 0)
+    for name in names:
+        role = roles[name] if roles else "embedded"
+        i, colours = places[role], COLOURS[role]
+        places[role] += 1
+        colour = colours[i % len(colours)]
+        chosen[name] = Style(colour, MARKERS[i % len(MARKERS)], LINES[i % len(LINES)], FILLS[role] or colour)
     return chosen

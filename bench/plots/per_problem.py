@@ -1,4 +1,4 @@
-"""One dot a method for every problem: time a sample, set-up time, violation; a panel for each dtype."""
+"""One dot a method for every problem: time, set-up time, violation, distance; a panel for each dtype."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from .._cells import distinct, main_batch, ok, where
+from .._cells import distinct, main_batch, ok, plain_maps, where
 from .._tables_io import Row
 from ._base import (
     AbstractFigure,
@@ -26,12 +26,14 @@ from ._marks import dots, problem_bands, problem_order
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LANE = 0.055
+"""Inches of height for each method in a problem's band."""
 DECADES = 7
 """At most this many labelled decades on an axis."""
 
 
 class PerProblem(AbstractFigure):
-    """A number of every method for all problems at one batch size, on a logarithmic axis.
+    """A number of every method but strict variants for all problems at one batch size, on a logarithmic axis.
 
     Args:
         name, title, caption: what it is called; the title becomes the axis label.
@@ -40,9 +42,8 @@ class PerProblem(AbstractFigure):
         floor_below: values that are not positive are drawn at a floor labelled "exact 0", below this
             and below every positive value.
         decorate: what else is drawn on each panel.
+        table: the table it is drawn from.
     """
-
-    table = "inference"
 
     def __init__(
         self,
@@ -54,21 +55,23 @@ class PerProblem(AbstractFigure):
         roles: tuple[str, ...] = ("embedded", "projection", "yardstick"),
         floor_below: float = math.inf,
         decorate: Callable[[Axes], None] | None = None,
+        table: str = "inference",
     ) -> None:
-        self.name, self.title, self.caption = name, title, caption
+        self.name, self.table, self.title, self.caption = name, table, title, caption
         self.value, self.spread, self.roles = value, spread, roles
         self.floor_below, self.decorate = floor_below, decorate
 
     def draw(self, rows: list[Row]) -> Figure:
         """Panels side by side, one a dtype, with the problems of the table as bands."""
+        rows = plain_maps(rows)
         batch = main_batch(rows)
         table = [row for row in rows if row["role"] in self.roles]
         shown = where(table, batch=batch)
         known = [row for row in ok(shown) if math.isfinite(row[self.value])]
         require_rows(known, f"with {self.value} at batch {batch}")
         problems, dtypes = problem_order(shown), sorted(distinct(known, "dtype"))
-        chosen = {name: style for name, style in method_styles(rows).items() if where(table, method=name)}
-        height = 1.6 + len(problems) * max(0.3, 0.1 * len(chosen))
+        chosen = {name: style for name, style in method_styles(rows).items() if where(known, method=name)}
+        height = 1.8 + len(problems) * max(0.3, LANE * len(chosen))
         figure = Figure(figsize=(8 if len(dtypes) == 1 else 10, height), layout="constrained")
         panels = figure.subplots(1, len(dtypes), sharex=True, sharey=True, squeeze=False)[0]
         floor = self._floor(known)
@@ -109,6 +112,11 @@ def mark_eps(axes: Axes) -> None:
             eps, 1.005, f"eps {np.dtype(dtype).name}", transform=axes.get_xaxis_transform(), fontsize=7,
             ha="center", va="bottom", color="#333333",
         )  # fmt: skip
+
+
+def mark_one(axes: Axes) -> None:
+    """A vertical line at 1."""
+    axes.axvline(1.0, color="#555555", linewidth=1, zorder=1)
 
 
 def _label_floor(axes: Axes, floor: float) -> None:

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
-from .._cells import best_projection, distinct, geometric_mean, main_batch, main_dtype, ok, sweep, where
+from .._cells import (
+    best_projection,
+    distinct,
+    geometric_mean,
+    main_batch,
+    main_dtype,
+    ok,
+    plain_maps,
+    sweep,
+    where,
+)
 from .._tables_io import Row
 from ._base import AbstractFigure, add_legend, add_notes, failure_notes, method_styles, require_rows
 from ._marks import intervals
@@ -41,7 +51,8 @@ class Speedup(AbstractFigure):
         )
 
     def draw(self, rows: list[Row]) -> Figure:
-        """Two panels with a shared legend."""
+        """Two panels with a shared legend, strict variants aside."""
+        rows = plain_maps(rows)
         batch, dtype = main_batch(rows), main_dtype(rows)
         line = sweep(where(rows, batch=batch, dtype=dtype), self.along, self.fixed)
         require_rows(ok(line), f"that is ok at batch {batch} in {dtype}")

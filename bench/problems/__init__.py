@@ -1,12 +1,21 @@
-"""The families of problems: one file each, listed once, here."""
+"""The families of problems, listed once, here."""
 
 from constrained.errors import lookup
 
 from ._base import AbstractFamily, Instance
 from .checkerboard import Checkerboard
+from .named_sets import BoxSet, MonotoneSet, SimplexSet
 from .random_cone import RandomCone
+from .random_polytope import RandomPolytope
 
-FAMILIES: tuple[type[AbstractFamily], ...] = (Checkerboard, RandomCone)
+FAMILIES: tuple[type[AbstractFamily], ...] = (
+    Checkerboard,
+    RandomCone,
+    RandomPolytope,
+    BoxSet,
+    SimplexSet,
+    MonotoneSet,
+)
 
 
 def family(name: str) -> AbstractFamily:
@@ -14,4 +23,15 @@ def family(name: str) -> AbstractFamily:
     return lookup("problem family", name, FAMILIES)()
 
 
-__all__ = ["FAMILIES", "AbstractFamily", "Checkerboard", "Instance", "RandomCone", "family"]
+__all__ = [
+    "FAMILIES",
+    "AbstractFamily",
+    "BoxSet",
+    "Checkerboard",
+    "Instance",
+    "MonotoneSet",
+    "RandomCone",
+    "RandomPolytope",
+    "SimplexSet",
+    "family",
+]

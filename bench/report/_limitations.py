@@ -30,10 +30,18 @@ GENERAL = (
     "nearest one. Where it takes a point to project, the excess says how far from nearest it is; rays take "
     "no point at all: in the grid they are fed random coefficients, whose points lie well inside the set, so "
     "that they show no violation; what they can represent is judged by the trained networks alone.",
-    "Infeasible counts any violation above exactly 0 in float64; the size of the violation tells whether it "
-    "is more than rounding of the dtype.",
-    "The cones are a checkerboard, whose rows are orthogonal and which suits half_spaces best, and random "
-    "ones with a known interior. Real constraints may be degenerate, badly scaled or sparse.",
+    "Infeasible counts any violation above exactly 0, decided in rational arithmetic where float64 could "
+    "not; the size of the violation tells whether it is more than rounding of the dtype. Equalities count as "
+    "broken by their float64 residual; in floating point most of them hold up to rounding only, strict or "
+    "not.",
+    "The sets are a checkerboard cone, whose rows are orthogonal and which suits half_spaces best, and "
+    "random cones and polyhedra with a known interior. Real constraints may be degenerate, badly scaled or "
+    "sparse.",
+    "The floor is two calls of torch, not a fused kernel: a map that fuses them could cost less, and for "
+    "small batches it is the overhead of the calls that is compared. Rays look at no constraint and may be "
+    "below it.",
+    "The training step has no optimiser and no other layers, so what the constrained layer adds there is "
+    "larger than in a whole network.",
     "The networks are small, each is trained once and, in the short run, for fewer epochs than in the paper; "
     "differences between their errors have no interval.",
 )

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from .._cells import BATCH, PROBLEM, best_projection, main_cell, main_dtype
+from .._cells import BATCH, PROBLEM, best_projection, main_cell, main_dtype, plain_maps
 from .._numbers import NONE, error, interval, number, share
 from .._tables_io import COMMAND, ROLES, Row, Tables
 from ._document import Block, Paragraph, Table, code, literal
 
 
 def main_result(tables: Tables) -> list[Block]:
-    """Every method of the main cell, by role, the fastest first."""
-    cell = main_cell(tables.find("inference"))
+    """Every method of the main cell but the strict variants, by role, the fastest first."""
+    cell = plain_maps(main_cell(tables.find("inference")))
     if not cell:
         return [Paragraph(f"No row for {PROBLEM} at batch {BATCH} yet: `{COMMAND}` measures it.")]
     n, best = cell[0]["n"], best_projection(cell)
     fastest = f"the fastest projection, {code(best)}" if best else "the fastest projection"
     header = (
         "method", "role", "µs a sample (quartiles)", "x faster than `osqp`",
-        f"x faster than {fastest}", f"time / Linear({n}, {n})",
+        f"x faster than {fastest}", "time / floor", f"time / Linear({n}, {n})",
         "largest violation", "infeasible", "from the exact projection",
     )  # fmt: skip
-    rows = tuple(_row(row, len(header)) for row in sorted(cell, key=_order))
+    refused = [row for row in cell if row["status"] == "refused"]
+    rows = tuple(_row(row, len(header)) for row in sorted(cell, key=_order) if row not in refused)
+    others = ", ".join(code(row["method"]) for row in refused)
     return [
         Paragraph(f"{PROBLEM}, batch {BATCH}, {main_dtype(cell)}, {literal(tables.device)}:"),
         Table(header, rows, left=2),
+        *([Paragraph(f"Made for other sets, and refused by this one: {others}.")] if refused else []),
         Paragraph(
-            "Medians; in brackets 95 % intervals of ratios measured interleaved in one run. Violation: the "
+            "Medians; in brackets 95 % intervals of ratios measured interleaved in one run. Floor: `X @ A.T` "
+            "and `X.clone()`, the least that looks at every constraint and returns a vector. Violation: the "
             "largest max(A x - b) in float64; infeasible: answers with any violation at all, rounding "
             "included. Last column: for a projection the largest relative distance from the exact one, for "
             "an embedded map of a given point how far it moves the point, as a multiple of the exact "
-            "projection's distance."
+            "projection's distance (median)."
         ),
     ]
 
@@ -57,6 +61,7 @@ def _row(row: Row, width: int) -> tuple[str, ...]:
         interval(row["us_per_sample"], row["us_q25"], row["us_q75"], number),
         interval(row["speedup_osqp"], row["speedup_osqp_low"], row["speedup_osqp_high"]),
         interval(row["speedup_best"], row["speedup_best_low"], row["speedup_best_high"]),
+        interval(row["ratio_floor"], row["ratio_floor_low"], row["ratio_floor_high"]),
         interval(row["ratio_linear"], row["ratio_linear_low"], row["ratio_linear_high"]),
         error(row["violation"]),
         share(row["infeasible_share"]),

@@ -15,7 +15,10 @@ from ._limitations import limitations
 from ._machine import machine
 from ._main_result import main_result
 from ._networks import networks
+from ._planning import planning
+from ._strict import strict_everywhere
 from ._training import networks_in_full, training
+from ._training_step import training_step, training_step_in_full
 from ._verdict import verdict
 
 TITLE = "Results: embedded constraints against projection"
@@ -63,10 +66,16 @@ def _device(tables: Tables, figures: Path, folder: Path) -> list[Block]:
         *_versions(tables),
     ]
     blocks += [Heading(3, "Main result"), *main_result(tables), *verdict(tables)]
+    blocks += strict_everywhere(rows)
+    blocks += [Heading(3, "Training step"), *training_step(tables)]
     blocks += [Heading(3, "Networks"), *networks(tables)]
     blocks += [Heading(3, "Figures"), *_figures(tables, figures, folder)]
     if rows:
         blocks += [*means(rows), *inference(rows)]
+    if tables.find("training_step"):
+        blocks += training_step_in_full(tables.find("training_step"))
+    if tables.find("planning"):
+        blocks += planning(tables.find("planning"))
     if tables.find("networks"):
         blocks += networks_in_full(tables.find("networks"))
     if tables.find("training"):

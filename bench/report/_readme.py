@@ -14,11 +14,15 @@ from ._document import Block, markdown
 from ._machine import machine
 from ._main_result import main_result
 from ._networks import networks
+from ._strict import strict
+from ._training_step import training_step
 from ._verdict import verdict
 
 BLOCKS: dict[str, Callable[[Tables], list[Block]]] = {
     "main-result": main_result,
     "verdict": verdict,
+    "strict": strict,
+    "training-step": training_step,
     "networks": networks,
     "machine": machine,
 }

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .._cells import BATCH, PROBLEM, best_projection, distinct, failures, main_cell, main_dtype, ok, where
+from .._cells import (
+    BATCH,
+    PROBLEM,
+    best_projection,
+    distinct,
+    failures,
+    main_cell,
+    main_dtype,
+    ok,
+    places,
+    plain_maps,
+    where,
+)
 from .._numbers import number, speedup, times
 from .._tables_io import COMMAND, Row, Tables
 from ._document import Block, Bullets, Paragraph, code
@@ -19,7 +31,7 @@ def verdict(tables: Tables) -> list[Block]:
 
 
 def _main(cell: list[Row]) -> list[Block]:
-    maps = sorted(ok(where(cell, role="embedded")), key=lambda row: row["us_per_sample"])
+    maps = sorted(ok(plain_maps(where(cell, role="embedded"))), key=lambda row: row["us_per_sample"])
     if not maps:
         return [Paragraph(f"No embedded method has a number on {PROBLEM} at batch {BATCH}.")]
     best = best_projection(cell)
@@ -74,11 +86,15 @@ def _loser(row: Row) -> str:
 
 
 def _silent(rows: list[Row]) -> list[Block]:
-    """Where an embedded method has no answer, which no speed-up shows."""
-    gaps = failures(where(rows, role="embedded"))
-    if not gaps:
+    """Where an embedded method has no answer, which no speed-up shows; equal gaps on one line."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for gap in failures(plain_maps(where(rows, role="embedded"))):
+        found.setdefault((gap.method, gap.status), []).extend(gap.problems)
+    if not found:
         return []
-    items = [
-        f"{code(gap.method)} {WORDS.get(gap.status, gap.status)} on {', '.join(gap.problems)}" for gap in gaps
-    ]
-    return [Paragraph(f"Without an answer, so in no comparison: {'; '.join(items)}.")]
+    gaps: dict[str, list[str]] = {}
+    for (method, status), problems in found.items():
+        named = places(list(dict.fromkeys(problems)), distinct(rows, "problem"))
+        gaps.setdefault(f"{WORDS.get(status, status)} on {named}", []).append(code(method))
+    items = (f"{', '.join(methods)} {text}" for text, methods in gaps.items())
+    return [Paragraph("Without an answer, so in no comparison:"), Bullets(tuple(items))]

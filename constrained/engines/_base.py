@@ -23,10 +23,11 @@ WORKER = Path(__file__).with_name("_worker.py")
 
 @dataclass(frozen=True)
 class Budget:
-    """Where an enumeration stops: number of rays kept at any time, and seconds; None for no limit."""
+    """What an enumeration may use: rays kept at any time and seconds, None for no limit; processes."""
 
     rays: int | None
     seconds: float | None
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,21 @@ class AbstractEngine(ABC):
     """Whether the rays are exact integers; otherwise they are floats that still need verification."""
     requires: ClassVar[str]
     """The importable module that does the work."""
+    parallel: ClassVar[bool] = False
+    """Whether it can use more than one process or thread."""
 
     @classmethod
     @abstractmethod
     def rays(cls, cone: Cone, budget: Budget) -> list[Sequence[Any]]:
-        """Extreme rays, one representative modulo the lineality space each.
+        """Extreme rays, one representative modulo the lineality space each; if exact, primitive.
 
         Raises `BudgetExceededError` at the budget, `EngineError` if the engine fails.
         """
 
 
-def run_worker(task: str, cone: Cone, budget: Budget, lead: int = 0) -> list[Sequence[Any]]:
-    """Run a task of `_worker.py` in a child process and return its rays."""
-    request = (task, list(cone.inequalities), list(cone.equalities), cone.n, lead, budget.rays)
+def run_worker(task: str, cone: Cone, budget: Budget, extra: int = 0) -> list[Sequence[Any]]:
+    """Run a task of `_worker.py` in a child process and return its rays; `extra` is the task's own."""
+    request = (task, list(cone.inequalities), list(cone.equalities), cone.n, extra, budget.rays)
     command = [sys.executable, "-I", str(WORKER), *sys.path]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -77,7 +80,10 @@ def run_worker(task: str, cone: Cone, budget: Budget, lead: int = 0) -> list[Seq
     return _answer(task, child.returncode, output, progress, budget)
 
 
-ADVICE = "raise max_rays or max_seconds, or use a method without rays (half_spaces)"
+ADVICE = (
+    "raise max_rays or max_seconds, or use a method without rays: shift, gauge, refined, half_spaces, "
+    "or blocks for a product of small sets"
+)
 
 
 def _answer(task: str, code: int, output: bytes, progress: bytes, budget: Budget) -> list[Sequence[Any]]:
@@ -92,6 +98,12 @@ def _answer(task: str, code: int, output: bytes, progress: bytes, budget: Budget
             f"after {value[1]} of {value[2]} rows; {ADVICE}"
         )
     raise EngineError(f"ray engine {task!r} failed: {value}")
+
+
+def check_count(count: int, budget: Budget) -> None:
+    """Raise `BudgetExceededError` if so many rays are more than the budget allows."""
+    if budget.rays is not None and count > budget.rays:
+        raise BudgetExceededError(f"{count} rays exceed the budget of {budget.rays}; {ADVICE}")
 
 
 def _last_words(code: int, progress: bytes) -> str:

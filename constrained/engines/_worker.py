@@ -1,12 +1,16 @@
 """The enumerations themselves; runs as a script in a child process and imports nothing of ours.
 
 Request on stdin and answer on stdout are `marshal` values between two processes of one interpreter:
-(task, inequalities, equalities, n, lead, max_rays) and ("rays", list) or ("budget", (rays, rows,
+(task, inequalities, equalities, n, extra, max_rays) and ("rays", list) or ("budget", (rays, rows,
 total)) or ("error", text). Progress goes to stderr as lines "rays rows total".
 """
 
 import marshal
+import math
 import sys
+
+STRIDE = 12
+"""Rows inserted between two looks at the count; a look copies and sorts all rays, a tenth of the work."""
 
 
 class OverBudget(Exception):
@@ -14,7 +18,7 @@ class OverBudget(Exception):
 
 
 def ppl_rays(inequalities, equalities, n, lead, max_rays, report=None):
-    """Double description, one row at a time so that the count can be watched.
+    """Double description, a few rows at a time so that the count can be watched.
 
     The first `lead` rows, known to be linearly independent, are inserted in one go: they give a
     simplicial cone and cannot blow up.
@@ -31,18 +35,28 @@ def ppl_rays(inequalities, equalities, n, lead, max_rays, report=None):
         cone.add_constraint(expression(row) <= 0)
     start = cone.minimized_generators()
     lines = sum(g.is_line() for g in start)  # `lead` rows have the rank of all, so this stays
-    total, count = len(inequalities), len(start) - lines - 1  # 1: the apex
-    for i in range(lead, total):
+    total, count, i, growth = len(inequalities), len(start) - lines - 1, lead, 2.0  # 1: the apex
+    while i < total:
         if report is not None:
             report(count, i, total)
         if max_rays is not None and count > max_rays:
             raise OverBudget(count, i, total)
-        cone.add_constraint(expression(inequalities[i]) <= 0)
+        step, before = _stride(count, growth, total - i, max_rays), count
+        for row in inequalities[i : i + step]:
+            cone.add_constraint(expression(row) <= 0)
         count = len(cone.minimized_generators()) - lines - 1
-    rays = [g for g in cone.minimized_generators() if g.is_ray()]
-    if max_rays is not None and len(rays) > max_rays:
-        raise OverBudget(len(rays), total, total)
-    return [tuple(int(c) for c in g.coefficients()) for g in rays]
+        i, growth = i + step, (max(count, 1) / max(before, 1)) ** (1 / step)
+    if max_rays is not None and count > max_rays:
+        raise OverBudget(count, total, total)
+    return [tuple(int(c) for c in g.coefficients()) for g in cone.minimized_generators() if g.is_ray()]
+
+
+def _stride(count, growth, left, max_rays):
+    """So many rows that the count, growing by `growth` a row as in the last rows, stays in the budget."""
+    if max_rays is None:
+        return min(STRIDE, left)
+    room = math.log(max(max_rays, 1) / max(count, 1)) / math.log(max(growth, 1.5))
+    return min(max(int(room), 1), STRIDE, left)
 
 
 def _import_ppl():
@@ -56,6 +70,8 @@ def _import_ppl():
 
     chosen = "cysignals" in sys.modules
     before = signal.getsignal(signal.SIGINT)
+    if __name__ == "__main__":
+        _import_gmpy2()
     import ppl
 
     if not chosen and before is not None:
@@ -63,7 +79,27 @@ def _import_ppl():
     return ppl
 
 
-def cdd_rays(inequalities, equalities, n, lead, max_rays, report=None):
+def _import_gmpy2():
+    """gmpy2 in this process alone, where nobody asks for its version.
+
+    It loads `importlib.metadata`, and with that `email` and `zipfile`, to find the number out: 40 of the
+    60 ms in which a child process is ready.
+    """
+    import types
+
+    stand_in = types.ModuleType("importlib.metadata")
+    stand_in.version = lambda name: "unknown"  # type: ignore[attr-defined]
+    sys.modules["importlib.metadata"] = stand_in
+    try:
+        import gmpy2  # noqa: F401
+    except Exception:  # another gmpy2 needs more; the next import is an ordinary one
+        for name in [name for name in sys.modules if name.partition(".")[0] == "gmpy2"]:
+            del sys.modules[name]
+    finally:
+        del sys.modules["importlib.metadata"]
+
+
+def cdd_rays(inequalities, equalities, n, extra, max_rays, report=None):
     """cddlib in double precision; rows are scaled to a largest entry of 1 on the way to floats."""
     import cdd
 
@@ -85,7 +121,24 @@ def cdd_rays(inequalities, equalities, n, lead, max_rays, report=None):
     return rays
 
 
-TASKS = {"exact": ppl_rays, "cdd": cdd_rays}
+def normaliz_rays(inequalities, equalities, n, threads, max_rays, report=None):
+    """Normaliz's extreme rays; it has no count to watch on the way."""
+    import PyNormaliz_cpp as normaliz  # pyright: ignore[reportMissingImports]
+
+    # Without inequalities it would take the positive orthant.
+    rows = {"inequalities": [[-v for v in row] for row in inequalities] or [[0] * n]}
+    if equalities:
+        rows["equations"] = [list(row) for row in equalities]
+    normaliz.NmzSetNumberOfNormalizThreads(threads)
+    cone = normaliz.NmzCone(**rows)
+    normaliz.NmzCompute(cone, ["ExtremeRays"])
+    rays = [tuple(ray) for ray in normaliz.NmzResult(cone, "ExtremeRays")]
+    if max_rays is not None and len(rays) > max_rays:
+        raise OverBudget(len(rays), len(inequalities), len(inequalities))
+    return rays
+
+
+TASKS = {"exact": ppl_rays, "normaliz": normaliz_rays, "cdd": cdd_rays}
 
 
 def _limit_memory():

@@ -11,9 +11,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import BudgetExceededError
 from ..exact import independent_rows
-from ._base import ADVICE, AbstractEngine, Budget, Cone, run_worker
+from ._base import AbstractEngine, Budget, Cone, check_count, run_worker
 from ._worker import OverBudget, ppl_rays
 
 # What may run in this process, where no budget can interrupt it: about a second. Inserting a row
@@ -30,7 +29,8 @@ class Ppl(AbstractEngine):
     @classmethod
     def rays(cls, cone: Cone, budget: Budget) -> list[Sequence[Any]]:
         """Small cones here, the others in a child process."""
-        rows = list(cone.inequalities)
+        # In PPL's own order; in another one it was up to twice as slow on random cones.
+        rows = sorted(cone.inequalities, reverse=True)
         lead = independent_rows(rows, cone.n)
         rest = sorted(set(range(len(rows))) - set(lead))
         ordered = Cone([rows[i] for i in (*lead, *rest)], cone.equalities, cone.n)
@@ -45,6 +45,5 @@ class Ppl(AbstractEngine):
             )
         except OverBudget:
             return run_worker(cls.name, ordered, budget, len(lead))
-        if budget.rays is not None and len(quick) > budget.rays:
-            raise BudgetExceededError(f"{len(quick)} rays exceed the budget of {budget.rays}; {ADVICE}")
+        check_count(len(quick), budget)
         return list(quick)

@@ -2,11 +2,11 @@
 
     x = z - A^+ (relu(A z - b) - relu(lower - A z)),    A^+ = A^T (A A^T)^-1
 
-A A^+ = I when the rows of A are linearly independent, so row i of A x is exactly clipped to
-[lower_i, b_i]: feasible, onto the set, the identity on it. Where the rows are orthogonal it is the
-orthogonal projection; elsewhere it is not (see the distance column of the tables). Differentiable
-except on the hyperplanes. Rounding is amplified by the condition number of A, at most MAX_CONDITION
-for rows of unit norm. Cost: two products with an (m, n) matrix, no rays.
+Equalities C x = d are rows with lower = b = d. A A^+ = I when the rows are linearly independent, so row i
+of A x is exactly clipped to [lower_i, b_i]: feasible, onto the set, the identity on it. Where the rows are
+orthogonal it is the orthogonal projection; elsewhere it is not (see the distance column of the tables).
+Differentiable except on the hyperplanes. Rounding is amplified by the condition number of A, at most
+MAX_CONDITION for rows of unit norm. Cost: two products with an (m, n) matrix, no rays.
 Source: the pseudoinverse solves the m scalar clipping problems at once; for orthogonal rows this is
 the projection onto an intersection of orthogonal half-spaces (Boyd and Vandenberghe, Convex
 Optimization, sec. 8.1.1).
@@ -14,13 +14,19 @@ Optimization, sec. 8.1.1).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..polyhedron import Polyhedron
+from ..rounding import DOUBLE, STORES, ClipMargin, ClipSizes, Dtypes, clip_margin, products_are_reduced, unit
 from ._base import AbstractParameterization
+from ._finish import strict_finish
+from ._guard import below, largest, limit, may_look
+from ._interior import AbstractInterior
+from ._per_sample import checked
 
 MAX_CONDITION = 1e6
 
@@ -29,51 +35,188 @@ class HalfSpaces(AbstractParameterization):
     """`z -> z - A^+ (relu(A z - b) - relu(lower - A z))` for `A` (m, n) of full row rank.
 
     Args:
-        polyhedron: without equalities; its rows must be linearly independent (so m <= n).
+        polyhedron: its rows, equalities included, must be linearly independent (so m + p <= n).
+        strict, check_finite: see `AbstractParameterization`.
 
-    Shapes: (*batch, n) -> (*batch, n). The dtype is that of the module.
+    Shapes: (*batch, n) -> (*batch, n). Per sample: `b` and `lower` (*batch, m), with `lower <= b`.
 
     Raises:
-        UnsupportedSetError: dependent or badly conditioned rows, or equalities.
+        UnsupportedSetError: dependent or badly conditioned rows; with `strict`, a row with lower = b.
     """
 
     name, surjective, projection, citation = "half_spaces", True, True, "boyd2004"
-    A: Tensor
-    b: Tensor
+    per_sample = ("b", "lower")
+    rows: Tensor
+    upper: Tensor
     lower: Tensor
-    minus_pinv_t: Tensor
+    inverse: Tensor
+    scale: Tensor
+    inequality: Tensor
+    sizes: Tensor
+    finish: AbstractInterior
 
-    def __init__(self, polyhedron: Polyhedron) -> None:
-        super().__init__(polyhedron)
-        self.in_features = polyhedron.n
-        self.one_sided, self.homogeneous = polyhedron.one_sided, not polyhedron.b.any()
-        self.constant("A", polyhedron.A)  # (m, n)
-        self.constant("minus_pinv_t", -np.linalg.pinv(polyhedron.A).T)  # (m, n)
-        self.constant("b", polyhedron.b)
-        self.constant("lower", polyhedron.lower)
+    def __init__(self, polyhedron: Polyhedron, **options: Any) -> None:
+        super().__init__(polyhedron, **options)
+        self.prepare_blank(polyhedron)
+        A, upper, lower = _stacked(polyhedron)
+        scale = 2.0 ** -np.frexp(np.linalg.norm(A, axis=1))[1] * 2  # norms in [1, 2), without rounding
+        A, upper, lower = A * scale[:, None], upper * scale, lower * scale
+        pinv = np.linalg.pinv(A)
+        self.constant("rows", A.T)  # (n, q)
+        self.constant("inverse", -pinv.T)  # (q, n)
+        self.constant("upper", upper)
+        self.constant("lower", lower)
+        self.constant("scale", scale)
+        if polyhedron.p:  # equalities are not tightened
+            self.constant("inequality", (np.arange(len(A)) < self.m).astype(float))
+        if self.strict:
+            self.constant("sizes", _sizes(A, pinv, upper, lower))
+            self.finish = strict_finish(polyhedron, self.strict)
+        self.refresh()
+
+    @property
+    def pinned(self) -> tuple[str, ...]:
+        """What margins are computed from."""
+        return ("sizes",)
+
+    def prepare_blank(self, polyhedron: Polyhedron) -> None:
+        """What the set alone tells."""
+        self.in_features, self.m, self.p = polyhedron.n, polyhedron.m, polyhedron.p
+        self.one_sided = polyhedron.one_sided and not polyhedron.p
+        self.homogeneous = not (polyhedron.b.any() or polyhedron.d.any())
+        if self.blank and self.strict:
+            self.finish = strict_finish(polyhedron, self.strict, blank=True)
 
     @classmethod
     def accepts(cls, polyhedron: Polyhedron) -> str | None:
         """Full row rank, judged by the condition number of the rows scaled to unit norm."""
-        if polyhedron.p:
-            return "it has equalities; this map takes inequalities only"
-        if polyhedron.m > polyhedron.n:
-            return f"its {polyhedron.m} rows in {polyhedron.n} dimensions are linearly dependent"
-        if polyhedron.m == 0:
-            return None
-        norms = np.linalg.norm(polyhedron.A, axis=1, keepdims=True)
+        A = np.concatenate([polyhedron.A, polyhedron.C])
+        if len(A) > polyhedron.n:
+            return f"its {len(A)} rows in {polyhedron.n} dimensions are linearly dependent"
+        norms = np.linalg.norm(A, axis=1, keepdims=True)
         if not norms.all():
-            return f"row {int(np.argmin(norms))} of A is zero"
-        condition = np.linalg.cond(polyhedron.A / norms)
+            i = int(np.argmin(norms))
+            return f"row {i} of A is zero" if i < polyhedron.m else f"row {i - polyhedron.m} of C is zero"
+        condition = np.linalg.cond(A / norms) if len(A) else 1.0
         if condition > MAX_CONDITION:
             return f"its rows are linearly dependent or nearly so (condition number {condition:.1e})"
         return None
 
-    def map(self, z: Tensor) -> Tensor:  # (*batch, n) -> (*batch, n)
+    def refresh(self) -> None:
+        """The margin for each dtype in which a value may be stored, None where there is none."""
+        if not self.strict:
+            return
+        terms, *others = self.value("sizes").tolist()
+        sizes = ClipSizes(self.out_features, len(self.upper), int(terms), *others)
+        gaps = (self.value("upper") - self.value("lower"))[: self.m]
+        self._gap = float(gaps.min(initial=np.inf)) * (1 - 4 * unit(self.dtype))
+        self._margins: dict[torch.dtype, ClipMargin | None] = {}
+        for store in STORES[self.dtype]:
+            residual = torch.float64 if self.strict == "tight" else self.dtype
+            self._margins[store] = clip_margin(sizes, Dtypes(residual, self.dtype, store))
+
+    def map(self, z: Tensor, **bounds: Tensor) -> Tensor:  # (*batch, n) -> (*batch, n)
         """The closed form; one fused multiply-add for the correction."""
         flat = z.reshape(-1, self.in_features)
-        return torch.addmm(flat, self._excess(F.linear(flat, self.A)), self.minus_pinv_t).view(z.shape)
+        upper, lower = self._bounds(z.shape[:-1], **bounds)
+        excess = self._excess(flat @ self.rows, upper, lower)
+        return torch.addmm(flat, excess, self.inverse).reshape(z.shape)
 
-    def _excess(self, product: Tensor) -> Tensor:  # (*batch, m) -> (*batch, m)
-        above = F.relu(product if self.homogeneous else product - self.b)
-        return above if self.one_sided else above - F.relu(self.lower - product)
+    def _bounds(
+        self, batch: torch.Size, b: Tensor | None = None, lower: Tensor | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """(upper, lower) of the scaled rows, None where they are 0 and where there is none."""
+        upper = None if self.homogeneous else self.upper
+        low = None if self.one_sided else self.lower
+        if b is not None:
+            upper = self._given("b", b, batch, self.upper)
+        if lower is not None:
+            low = self._given("lower", lower, batch, self.lower)
+        return upper, low
+
+    def _given(self, name: str, value: Tensor, batch: torch.Size, own: Tensor) -> Tensor:
+        given = checked(name, value, (self.m,), batch) * self.scale[: self.m]
+        return torch.cat([given, own[self.m :].expand(len(given), self.p)], -1) if self.p else given
+
+    def _excess(
+        self, product: Tensor, upper: Tensor | None, lower: Tensor | None, margin: Tensor | None = None
+    ) -> Tensor:  # (batch, q) -> (batch, q)
+        raised = product if margin is None else product + margin
+        above = torch.relu(raised if upper is None else raised - upper)
+        if lower is None:
+            return above
+        return above - torch.relu(lower - (product if margin is None else product - margin))
+
+    def strict_map(self, z: Tensor, dtype: torch.dtype, **bounds: Tensor) -> Tensor:
+        """The same with bounds tightened by the margin of docs/strict.md.
+
+        A sample for which that cannot do, since two bounds are nearer than the margin or numbers overflow,
+        is brought inside by a move instead.
+        """
+        margin, flat = self._margins[dtype], z.reshape(-1, self.in_features)
+        if margin is None or (self._coarse and dtype == torch.float64):
+            return self._finished(flat, dtype, bounds).reshape(z.shape)
+        given = self._bounds(z.shape[:-1], **bounds)
+        size = torch.linalg.vector_norm(flat.detach(), dim=-1, keepdim=True)
+        y, tight = self._tightened(flat, size, margin, *given)
+        gap = self._gap if not bounds else self._narrowest(*given)
+        if not bounds and dtype == z.dtype and may_look(z) and below(tight, self._gap / 2):
+            return y.reshape(z.shape)
+        good = (tight < gap / 2) & (largest(y) <= limit(dtype))
+        return torch.where(good, y.to(dtype), self._finished(flat, dtype, bounds)).reshape(z.shape)
+
+    def _tightened(
+        self, z: Tensor, size: Tensor, margin: ClipMargin, upper: Tensor | None, lower: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The value, and the margin of each sample."""
+        reduced = products_are_reduced(z)
+        wide = reduced or self.strict == "tight"
+        product = z.double() @ self.rows.double() if wide else z @ self.rows
+        excess = self._excess(product.detach(), upper, lower)
+        total = (excess if lower is None else excess.abs()).sum(-1, keepdim=True)
+        # gain (slope size + offset + excess total), in few operations: they count at small batches
+        scaled = torch.add(total, size, alpha=margin.slope / margin.excess)
+        tight = scaled * (margin.gain * margin.excess) + margin.gain * margin.offset
+        excess = self._excess(product, upper, lower, tight * self.inequality if self.p else tight)
+        if reduced:
+            return torch.addmm(z.double(), excess, self.inverse.double()).to(z.dtype), tight
+        return torch.addmm(z, excess.to(z.dtype), self.inverse), tight
+
+    def _narrowest(self, upper: Tensor | None, lower: Tensor | None) -> Tensor | float:
+        """The smallest gap between the bounds of each sample."""
+        if lower is None:
+            return torch.inf
+        gap = (0 if upper is None else upper) - lower
+        return gap[..., : self.m].amin(-1, keepdim=True)
+
+    def _finished(self, z: Tensor, dtype: torch.dtype, bounds: dict[str, Tensor]) -> Tensor:
+        """By a move towards the interior; NaN where the bounds are those of a sample."""
+        if bounds:
+            return torch.full_like(z, torch.nan, dtype=dtype)
+        return self.finish.strict_map(z, dtype)
+
+
+def _stacked(polyhedron: Polyhedron) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(rows, upper, lower) of inequalities and equalities."""
+    return (
+        np.concatenate([polyhedron.A, polyhedron.C]),
+        np.concatenate([polyhedron.b, polyhedron.d]),
+        np.concatenate([polyhedron.lower, polyhedron.d]),
+    )
+
+
+def _sizes(rows: np.ndarray, pinv: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """`ClipSizes` after n and m, rounded up, for rows (q, n), pinv (n, q), bounds (q,)."""
+    bounds = np.concatenate([upper, lower])
+    up = 1 + rows.shape[1] * DOUBLE
+    spread = up * float((np.abs(rows) @ np.abs(pinv)).max(initial=0))
+    inverse = float(np.abs(rows @ pinv - np.eye(len(rows))).max(initial=0))
+    return np.array(
+        [
+            (rows != 0).sum(1).max(initial=0),
+            up * np.linalg.norm(rows, axis=1).max(initial=0),
+            np.abs(bounds[np.isfinite(bounds)]).max(initial=0),
+            spread,
+            inverse + 4 * rows.shape[1] * DOUBLE * spread,
+        ]
+    )

@@ -1,41 +1,71 @@
-"""Rays: non-negative combinations of the generators of a cone, the paper's parameterization.
+"""Rays: combinations of the generators of a polyhedron, the paper's parameterization and its extension.
 
-    x = |z| R,    R: unit-norm extreme rays, each line l of the cone entering as l and -l
+    x = w(z_v) V + |z_r| R + z_l L,    w >= 0, sum w = 1
 
-By the theorem of Minkowski and Weyl every x with A x <= 0 is such a combination, so the map is
-onto; it is not injective when there are more rays than dimensions. Differentiable except where a
-coefficient is 0. Cost: one product with an (r, n) matrix and one with an (l, n - l) matrix for r rays
-and l lines; r can grow exponentially with m. They are enumerated once, exactly.
+V: vertices, R: unit-norm extreme rays, L: unit-norm lines. By the theorem of Minkowski and Weyl every
+point of the set is such a combination. For a cone `A x <= 0` the only vertex is the origin and what
+remains is the paper's `x = |z| R`, each line l entering as l and -l: `z_l = |z_+| - |z_-|`; with
+`lines="free"` each has one coefficient of any sign instead. A single vertex is a constant.
+
+With w = softmax, every weight is positive: the map is onto the relative interior of conv(V) + cone(R) +
+span(L), and comes as near to the faces that some vertex is off as one likes, without reaching them at any
+finite z (in floating point it does, once a weight underflows). With w the nearest point of the
+probability simplex (sparsemax) it is onto the set itself, at the cost of one sort and of zero
+gradients with respect to the features of vertices whose weight is 0. Without several vertices it is
+onto either way. Not injective where there are more generators than dimensions. Differentiable except
+where a coefficient of a ray is 0 (or a weight, for the simplex).
+
+Rounding: a row is exceeded by a few eps times |A| (max |V| + |z_r| + |z_l|), so large vertices with
+small entries in between lose digits. Cost: one product each with (v, n), (r, n), (l, n - l) matrices;
+v and r can grow exponentially with m. They are enumerated once, exactly. In strict mode the value is
+moved inside at the end, as `shift` or `gauge` do it.
 Source: Frerix, Niessner, Cremers, "Homogeneous Linear Inequality Constraints for Neural Network
-Activations", CVPR Workshops 2020, arXiv 1902.01785, sec. 3.
+Activations", CVPR Workshops 2020, arXiv 1902.01785, sec. 3; Schrijver 1986, sec. 8.9 (vertices);
+Martins and Astudillo, "From softmax to sparsemax", ICML 2016, algorithm 1.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import TrivialSetError
-from ..generators import MAX_RAYS, MAX_SECONDS, Generators, generators
+from ..errors import InvalidInputError, TrivialSetError
+from ..generators import MAX_RAYS, MAX_SECONDS, Generators, check_generators
+from ..generators import generators as enumerated
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization
+from ._finish import strict_finish
+from ._interior import AbstractInterior
+
+Lines = Literal["doubled", "free"]
+Weights = Literal["softmax", "simplex"]
 
 
 class Rays(AbstractParameterization):
-    """`z -> |z| R` for a homogeneous polyhedron (`A x <= 0`, `C x = 0`).
+    """`z -> w(z_v) V + |z_r| R + z_l L` for a polyhedron with few enough vertices and rays.
 
     Args:
-        polyhedron: a cone other than {0}.
-        engine, max_rays, max_seconds: see `generators`.
+        polyhedron: the set, not empty and not a single point.
+        engine, max_rays, max_seconds, processes, cache: see `generators`.
+        lines: "doubled", two non-negative coefficients a line as published, or "free", one of any sign.
+        weights: "softmax", or "simplex" for the nearest point of the probability simplex.
+        generators: those of the set, from `read_ext` for example; nothing is enumerated then.
+        strict, check_finite: see `AbstractParameterization`.
 
-    Shapes: (*batch, r + 2 l) -> (*batch, n) for r rays and l lines. The latent features are the
-    coefficients of the rays, then of the lines, then of the lines reversed.
+    Shapes: (*batch, v + r + 2 l) -> (*batch, n) for v vertices (0 if there is only one), r rays and l
+    lines; (*batch, v + r + l) with `lines="free"`. The latent features are those of the vertices, then
+    of the rays, of the lines, and of the lines reversed.
 
     Raises:
-        UnsupportedSetError: the set is not a cone.
-        TrivialSetError: the cone is {0}.
+        InfeasibleError: the set is empty.
+        TrivialSetError: the set is a single point.
         EngineError: the enumeration failed, was refused or ran over its budget.
+        UnsupportedSetError: with `strict`, a set without an interior.
+        VerificationError: `generators` are not those of the set.
     """
 
     name, surjective, citation = "rays", True, "frerix2020"
@@ -43,6 +73,8 @@ class Rays(AbstractParameterization):
     diagonal: Tensor
     others: Tensor
     order: Tensor
+    vertices: Tensor
+    finish: AbstractInterior
 
     def __init__(
         self,
@@ -50,47 +82,126 @@ class Rays(AbstractParameterization):
         engine: str = "exact",
         max_rays: int | None = MAX_RAYS,
         max_seconds: float | None = MAX_SECONDS,
+        processes: int = 1,
+        cache: str | Path | bool | None = None,
+        lines: Lines = "doubled",
+        weights: Weights = "softmax",
+        generators: Generators | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(polyhedron)
-        V = generators(polyhedron, engine, max_rays, max_seconds)
-        if not len(V.rays) + len(V.lines):
-            raise TrivialSetError(
-                f"{polyhedron} is {{0}} only: the constraints leave no direction to move in; "
-                "drop or relax a row of A"
-            )
-        self.n_rays, self.n_lines = len(V.rays), len(V.lines)
-        self.in_features = self.n_rays + 2 * self.n_lines
-        self.constant("directions", V.rays)  # (r, n)
-        self._lines(V)
-
-    def _lines(self, V: Generators) -> None:
-        """The lines are a reduced echelon basis: a diagonal on l free features, and the q = n - l others."""
-        # From the exact lines: a tiny entry may be 0 in floating point.
-        entries = [[v != 0 for v in line] for line in V.exact_lines]
-        nonzero = np.array(entries, dtype=bool).reshape(self.n_lines, self.out_features)
-        alone = nonzero & (nonzero.sum(0) == 1)  # (l, n)
-        free = alone.argmax(1)
-        others = np.setdiff1d(np.arange(self.out_features), free)
-        self.constant("diagonal", V.lines[np.arange(self.n_lines), free])  # (l,)
-        self.constant("others", V.lines[:, others])  # (l, q)
-        self.register_buffer("order", torch.tensor(np.argsort(np.concatenate([free, others]))))
+        _check_choice("lines", lines, ("doubled", "free"))
+        _check_choice("weights", weights, ("softmax", "simplex"))
+        super().__init__(polyhedron, **options)
+        if generators is None:
+            generators = enumerated(polyhedron, engine, max_rays, max_seconds, processes, cache)
+        else:
+            check_generators(polyhedron, generators)
+        self._generate(polyhedron, generators)
+        # Two buffers for their presence alone: a state_dict tells which map it belongs to.
+        if lines == "free":
+            self.register_buffer("free_lines", torch.tensor(True))
+        if weights == "simplex":
+            self.register_buffer("simplex_weights", torch.tensor(True))
+        self.prepare_blank(polyhedron)
+        self.refresh()
 
     @classmethod
     def accepts(cls, polyhedron: Polyhedron) -> str | None:
-        """Cones only: a right-hand side other than 0 needs vertices as well."""
-        return None if polyhedron.is_cone else "it is not a cone (some right-hand side is not 0)"
+        """Every set; whether its generators fit the budget is known after their enumeration only."""
+        return None
+
+    def prepare_blank(self, polyhedron: Polyhedron) -> None:
+        """The last step of strict mode."""
+        self.in_features = 0  # nothing is known before a state_dict is loaded
+        if self.strict:
+            self.finish = strict_finish(polyhedron, self.strict, blank=self.blank)
+
+    def refresh(self) -> None:
+        """The numbers of features, from the shapes and the presence of the buffers."""
+        lines = len(self.diagonal)
+        self.points = len(self.vertices) if hasattr(self, "vertices") else 0
+        self.softmax = not hasattr(self, "simplex_weights")
+        self.sizes = [self.points if self.points > 1 else 0, len(self.directions), lines]
+        if not hasattr(self, "free_lines"):
+            self.sizes.append(lines)
+        self.in_features = sum(self.sizes)
+
+    def _generate(self, polyhedron: Polyhedron, V: Generators) -> None:
+        """Register the generators; the origin of a cone is left out."""
+        if not len(V.rays) + len(V.lines) and len(V.vertices) == 1:
+            where = "{0}" if polyhedron.is_cone else "a single point"
+            raise TrivialSetError(
+                f"{polyhedron} is {where} only: the constraints leave no direction to move in; "
+                "drop or relax a row of A"
+            )
+        self.constant("directions", V.rays)  # (r, n)
+        self._echelon(V)
+        if not polyhedron.is_cone:
+            self.constant("vertices", V.vertices)  # (v, n)
+
+    def _echelon(self, V: Generators) -> None:
+        """The lines are a reduced echelon basis: a diagonal on l free features, and the q = n - l others."""
+        count, n = V.lines.shape
+        # From the exact lines: a tiny entry may be 0 in floating point.
+        entries = [[v != 0 for v in line] for line in V.exact_lines]
+        nonzero = np.array(entries, dtype=bool).reshape(count, n)
+        alone = nonzero & (nonzero.sum(0) == 1)  # (l, n)
+        free = alone.argmax(1)
+        others = np.setdiff1d(np.arange(n), free)
+        self.constant("diagonal", V.lines[np.arange(count), free])  # (l,)
+        self.constant("others", np.ascontiguousarray(V.lines[:, others]))  # (l, q)
+        self.register_buffer("order", torch.tensor(np.argsort(np.concatenate([free, others]))))
 
     @property
     def rays(self) -> Tensor:
-        """(r + 2 l, n) unit-norm rays, each line as two opposite ones: the matrix R of the formula."""
+        """(r + 2 l, n) unit-norm rays, each line as two opposite ones: for a cone, the matrix R of |z| R."""
         lines = torch.cat([torch.diag(self.diagonal), self.others], -1)[:, self.order]
         return torch.cat([self.directions, lines, -lines])
 
-    def map(self, z: Tensor) -> Tensor:  # (*batch, r + 2 l) -> (*batch, n)
-        """|z| R, with the two coefficients of a line subtracted first and the zeros of R skipped."""
-        if not self.n_lines:
+    def map(self, z: Tensor, **rows: Tensor) -> Tensor:  # (*batch, in_features) -> (*batch, n)
+        """The combination, generators of a kind that the set does not have left out."""
+        _, rays, lines = self.sizes[:3]
+        if rays == self.in_features and not self.points:
             return z.abs() @ self.directions
-        along, forward, backward = z.abs().split([self.n_rays, self.n_lines, self.n_lines], -1)
-        line = forward - backward
-        x = torch.cat([line * self.diagonal, line @ self.others], -1).index_select(-1, self.order)
-        return x + along @ self.directions if self.n_rays else x
+        weights, along, *across = z.split(self.sizes, -1)
+        terms = []
+        if lines:
+            terms.append(self._span(across))
+        if rays:
+            terms.append(along.abs() @ self.directions)
+        if self.points > 1:
+            terms.append(self._weights(weights) @ self.vertices)
+        elif self.points:
+            terms.append(self.vertices[0])
+        return sum(terms[1:], start=terms[0])
+
+    def _weights(self, z: Tensor) -> Tensor:  # (*batch, v) -> (*batch, v)
+        return z.softmax(-1) if self.softmax else _nearest_weights(z)
+
+    def _span(self, coefficients: list[Tensor]) -> Tensor:  # (*batch, l) each -> (*batch, n)
+        """z_l L, with the two coefficients of a line subtracted first and the zeros of L skipped."""
+        line = coefficients[0]
+        if len(coefficients) == 2:
+            line = line.abs() - coefficients[1].abs()
+        return torch.cat([line * self.diagonal, line @ self.others], -1).index_select(-1, self.order)
+
+    def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
+        """The value, feasible up to rounding, moved inside."""
+        return self.finish.strict_map(self.map(z), dtype)
+
+
+def _nearest_weights(z: Tensor) -> Tensor:  # (*batch, v) -> (*batch, v)
+    """`argmin_w |w - z|` over w >= 0, sum w = 1: `relu(z - t)` with the threshold t that gives the sum."""
+    # Relative to the largest, of which no entry with a positive weight is further below than 1.
+    y = (z - z.amax(-1, keepdim=True)).clamp(min=-1)
+    u = y.sort(-1, descending=True).values
+    k = torch.arange(1, z.shape[-1] + 1, dtype=z.dtype, device=z.device)
+    sums = u.cumsum(-1) - 1
+    size = (u * k > sums).sum(-1, keepdim=True).clamp(min=1)
+    w = torch.relu(y - sums.gather(-1, size - 1) / size)
+    return w / w.sum(-1, keepdim=True)
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidInputError(f"{name} must be one of {', '.join(map(repr, choices))}; found {value!r}")

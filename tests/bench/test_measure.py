@@ -1,12 +1,14 @@
 """A cell measured: rows for everything, whatever happens to a method."""
 
+import numpy as np
 import pytest
 import torch
 
 from bench import measure
 from bench.grid import Cell, Grid, grid
-from bench.methods import METHODS, AbstractMethod, Prepared
-from constrained import BudgetExceededError, MissingDependencyError, UnknownNameError
+from bench.methods import METHODS, AbstractMethod, Embedded, Prepared
+from bench.problems import Instance
+from constrained import BudgetExceededError, MissingDependencyError, Polyhedron, UnknownNameError
 
 pytest.importorskip("ppl", reason="the extra 'rays' is not installed: pplpy")
 pytest.importorskip("osqp", reason="the extra 'baselines' is not installed: osqp")
@@ -27,7 +29,7 @@ class Fake(AbstractMethod):
     def prepare(self, instance, target):
         if self._error is not None:
             raise self._error
-        return Prepared(self._run or (lambda y: y), instance.polyhedron.n, True, lambda: 0.0)
+        return Prepared(self._run or (lambda y: y), instance.polyhedron.n, True, True, lambda: 0.0)
 
 
 def rows(cell, *methods, chosen=TINY):
@@ -42,13 +44,36 @@ def test_every_method_gives_a_complete_row(cell):
     assert list(found) == [m.name for m in METHODS]
     for method in METHODS:
         row = found[method.name]
+        if method.role == "embedded" and row["status"] == "refused":
+            assert row["reason"] and "seconds" not in row
+            continue
         assert row["status"] == "ok", row["reason"]
+        assert row["plain"] == method.plain and (not method.plain or row["broken_share"] == 0)
         assert len(row["seconds"]) >= 3 and row["setup_seconds"] > 0 and row["batch"] == cell.batch
         if method.role != "yardstick":
             assert row["violation"] <= 1e-4 and 0 <= row["infeasible_share"] <= 1
         if method.role == "projection":
             assert row["distance"] <= 1e-5 and len(row["solver_seconds"]) == len(row["seconds"])
     assert len({row["pass"] for row in found.values()}) == 1
+    assert {"linear", "floor", "half_spaces", "rays"} <= {name for name in found if "seconds" in found[name]}
+
+
+def test_every_map_that_takes_a_point_says_how_far_it_moves_it():
+    cell = Cell("random_cone", (6, 4), batch=20)
+    chosen = [m for m in METHODS if isinstance(m, Embedded) and m.entry.projection]
+    found = rows(cell, *chosen)
+    told = {name: row["excess"] for name, row in found.items() if row["status"] == "ok"}
+    assert told and all(value is not None and value >= 1 - 1e-6 for value in told.values())
+    assert rows(cell, *METHODS)["rays"].get("excess") is None
+
+
+def test_a_strict_map_that_breaks_a_row_is_found_out():
+    """By less than float64 can see in `A x - b`: the judge decides exactly."""
+    A = np.array([[1e16, 1.0, -1e16]])
+    judge = measure.Judge(Instance("thin", Polyhedron(A), np.zeros((1, 3))), Cell("random_cone", (3, 1)))
+    fake = Fake("strict")
+    row = judge.score(fake, Prepared(lambda y: y, 3, projects=False), torch.ones(2, 3))
+    assert row["infeasible_share"] == row["broken_share"] == 1.0 and row["violation"] == 1.0
 
 
 def test_the_judge_finds_a_method_that_does_not_project():
@@ -95,6 +120,24 @@ def test_enumeration_is_stopped_at_the_limit_of_the_grid():
     assert found["rays"]["status"] == found["paper_layer"]["status"] == "timeout"
     assert "enumeration stopped after 0.5 s" in found["rays"]["reason"]
     assert found["osqp"]["status"] == "ok"
+
+
+def test_a_strict_variant_does_not_wait_for_the_limit_a_second_time():
+    asked = []
+
+    class Slow(Fake):
+        def __init__(self, name, plain=""):
+            super().__init__(name, error=BudgetExceededError("too many rays"))
+            self.plain = plain
+
+        def prepare(self, instance, target):
+            asked.append(self.name)
+            return super().prepare(instance, target)
+
+    cell = Cell("random_cone", (5, 3), batch=4)
+    found = rows(cell, Slow("slow"), Slow("slow_strict", "slow"), Slow("alone_tight", "alone"))
+    assert asked == ["slow", "alone_tight"]
+    assert found["slow_strict"]["status"] == "timeout" and found["slow_strict"]["reason"] == "too many rays"
 
 
 def test_unknown_grid():

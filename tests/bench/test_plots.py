@@ -12,7 +12,16 @@ from bench._tables_io import read_tables
 from bench.plots import FIGURES, NothingToDrawError, make_plots, plots_main
 from bench.plots._style import styles
 from constrained.errors import InvalidInputError
-from tests.fixtures.tables import ROLES, digit_rows, inference_rows, training_rows, write_csv, write_tables
+from tests.fixtures.tables import (
+    PLAIN,
+    ROLES,
+    digit_rows,
+    inference_rows,
+    training_rows,
+    training_step_rows,
+    write_csv,
+    write_tables,
+)
 
 NAMES = [figure.name for figure in FIGURES]
 
@@ -71,7 +80,9 @@ def test_numbers_come_from_the_table(tmp_path):
     figure = draw(tmp_path, "headline", inference=rows)
     assert any("1.23 µs" in text and "777 times faster than osqp" in text for text in texts(figure))
     widths = [bar.get_width() for bar in figure.axes[0].patches]
-    assert widths == sorted(widths) and widths[0] == 1.23 and len(widths) == len(ROLES)
+    assert widths == sorted(widths) and 1.23 in widths
+    # Strict variants and what is made for other sets have no bar.
+    assert len(widths) == len(ROLES) - len(PLAIN) - 2
 
 
 def test_sweeps_choose_the_longest_line_of_one_family(tmp_path):
@@ -98,7 +109,7 @@ def test_zeros_are_drawn_at_a_labelled_floor(tmp_path):
     assert {"eps float32", "eps float64"} <= set(texts(figure))
     dots = [x for container in axes.containers for x in container.lines[0].get_xdata()]
     assert min(dots) < 1e-16 and len(dots) == sum(
-        row["status"] == "ok" and row["batch"] == 256 and row["role"] != "yardstick"
+        row["status"] == "ok" and row["batch"] == 256 and row["role"] != "yardstick" and not row["plain"]
         for row in inference_rows()
     )
 
@@ -122,6 +133,48 @@ def test_many_methods_have_different_looks():
     looks = styles(names)
     assert len(set(looks.values())) == 60
     assert looks["method 3"] == styles(names[:4])["method 3"]
+    assert len({look.colour for look in styles(names[:12]).values()}) == 12
+
+
+def test_a_new_projection_or_yardstick_does_not_change_the_looks_of_a_map():
+    roles = {"a": "embedded", "p": "projection", "b": "embedded", "y": "yardstick"}
+    looks = styles(roles, roles)
+    more = {"z": "yardstick", "q": "projection"} | roles
+    assert all(styles(more, more)[name] == looks[name] for name in ("a", "b"))
+    assert looks["a"] == styles(["a"])["a"] and len(set(looks.values())) == 4
+    assert looks["p"].face == "#FFFFFF" and looks["p"].colour == "#000000"
+
+
+def test_strict_variants_are_in_no_figure(tmp_path):
+    for name in ("headline", "speedup_dimension", "time_per_sample", "setup_time", "violation", "excess"):
+        assert not [text for text in texts(draw(tmp_path, name)) if "strict" in text or "tight" in text], name
+
+
+def test_what_is_made_for_other_sets_is_one_line(tmp_path):
+    for name in ("headline", "time_per_sample", "excess"):
+        figure = draw(tmp_path, name)
+        assert note(figure).count("box") == note(figure).count("monotone") == 1
+        place = "checkerboard-784x16" if name == "headline" else "every problem"
+        assert re.search(rf"refused \(reasons in the table\): (.*; )?box, monotone at {place}", note(figure))
+    assert "refused" not in note(
+        draw(tmp_path, "headline", inference=inference_rows(["half_spaces", "osqp"]))
+    )
+
+
+def test_the_training_step_is_drawn_from_its_own_table(tmp_path):
+    rows = training_step_rows()
+    for row in rows:
+        if row["method"] == "shift" and row["n"] == 784:
+            row |= {"ratio_linear": 1.375, "ratio_linear_low": 1.25, "ratio_linear_high": 1.5}
+    figure = draw(tmp_path, "training_step", training_step=rows)
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "checkerboard-196x4",
+        "checkerboard-784x16",
+    ]
+    dots = [x for container in axes.containers for x in container.lines[0].get_xdata()]
+    assert 1.375 in dots and any(list(line.get_xdata()) == [1.0, 1.0] for line in axes.lines)
+    assert "linear" not in legend(figure) and "shift" in legend(figure)
 
 
 def test_a_method_without_a_number_is_named_under_the_figure(tmp_path):
@@ -134,7 +187,7 @@ def test_a_method_without_a_number_is_named_under_the_figure(tmp_path):
         figure = draw(tmp_path, name, inference=rows)
         assert re.search(r"rays: failed at .*: (e\.g\. )?stopped at \d+ rays", note(figure)), name
     assert "rays" not in legend(figure)
-    assert "half_spaces: refused at random_cone-8x16, random_cone-8x32" in note(figure)
+    assert "half_spaces at random_cone-8x16, random_cone-8x32" in note(figure)
 
 
 def test_a_method_that_was_not_measured_there_is_named(tmp_path):
@@ -167,11 +220,11 @@ def test_a_missing_table_skips_its_figure_and_says_how_to_make_it(made, tmp_path
     old.parent.mkdir(parents=True)
     old.write_text("drawn from a table that is gone")
     written = make_plots(tables, figures)
-    assert [path.name for path in written] == ["digits.svg", "digits.png"]
+    assert {path.stem for path in written} == {"digits", "training_step"}
     assert not old.exists()
     said = capsys.readouterr().out
     assert "training.csv is missing; `make bench` makes it" in said
-    assert said.count("inference.csv is missing") == 6
+    assert said.count("inference.csv is missing") == 7
 
 
 def test_a_table_without_a_usable_row_is_nothing_to_draw(tmp_path):
@@ -183,7 +236,7 @@ def test_a_table_without_a_usable_row_is_nothing_to_draw(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text[: text.rindex(",") - 9], r"line \d+: expected 33 fields, found \d+"),
+        (lambda text: text[: text.rindex(",") - 9], r"line \d+: expected 41 fields, found \d+"),
         (lambda text: text[:-3], "ends without a line break, so it was cut off"),
         (lambda text: text.replace("us_per_sample", "us_per_simple", 1), "line 1: .*us_per_sample"),
         (lambda text: text + text.splitlines(keepends=True)[1], "an earlier line has the same problem"),

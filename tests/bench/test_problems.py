@@ -11,6 +11,7 @@ from bench.problems.checkerboard import (
     project_checkerboard_box,
 )
 from bench.problems.random_cone import random_cone
+from bench.problems.random_polytope import random_polytope
 from constrained.errors import InvalidInputError, UnknownNameError
 
 CASES = [(entry, size) for entry in FAMILIES for size in entry.sizes]
@@ -23,6 +24,8 @@ def features_and_rows(name, size):
     if name == "checkerboard":
         height, width, tile = size
         return height * width, (height // tile) * (width // tile)
+    if len(size) == 1:
+        return size[0], size[0] - (name == "monotone")
     return size
 
 
@@ -43,16 +46,20 @@ class TestFamily:
         assert first.points.tobytes() != other.points.tobytes()
 
     def test_interior(self, entry, size):
-        instance = entry().generate(size, BATCH, seed=1)
-        assert (instance.polyhedron.A @ instance.interior).max() < 0
+        P, interior = (lambda made: (made.polyhedron, made.interior))(entry().generate(size, BATCH, seed=1))
+        if interior is None:
+            assert P.p, "a family without equalities knows a point or direction inside"
+            return
+        assert (P.A @ interior < P.b).all() and (P.A @ interior > P.lower).all()
 
     def test_points_are_worth_projecting(self, entry, size):
         instance = entry().generate(size, BATCH, seed=2)
         assert (instance.polyhedron.violation(instance.points) > 0).mean() > 0.3
 
     def test_same_set_in_float32(self, entry, size):
-        A = entry().generate(size, 1).polyhedron.A
-        assert np.array_equal(A, A.astype(np.float32))
+        P = entry().generate(size, 1).polyhedron
+        for value in (P.A, P.b, P.C, P.d, P.lower):
+            assert np.array_equal(value, value.astype(np.float32))
 
 
 def test_seed_of_random_cone_changes_the_set():
@@ -64,6 +71,29 @@ def test_rows_are_independent_of_each_other():
     signs = [np.sign(random_cone(1, 9, seed).A[:, 0]) for seed in range(20)]
     assert all(len(set(row)) == 1 for row in signs)
     assert len({row[0] for row in signs}) == 2
+
+
+def test_random_polytope_is_a_ball_and_more_around_its_point():
+    for seed in range(5):
+        instance = family("random_polytope").generate((6, 24), 4, seed)
+        P = instance.polyhedron
+        assert np.allclose(np.linalg.norm(P.A, axis=1), 1, atol=1e-6)
+        slack = P.b - P.A @ instance.interior
+        assert slack.min() > 0.1 - 1e-6 and slack.max() < 1 + 1e-6 and slack.std() > 0.1
+        assert not np.array_equal(P.A, random_polytope(6, 24, seed + 1).A) and not P.is_cone
+
+
+def test_random_polytopes_of_many_rows_are_bounded_and_of_few_rows_are_not():
+    from scipy.optimize import linprog
+
+    for (n, m), bounded in (((8, 32), True), ((128, 256), True), ((64, 32), False)):
+        P = random_polytope(n, m)
+        results = [
+            linprog(sign * np.eye(n)[i], P.A, P.b, bounds=(None, None)).status
+            for i in (0, n - 1)
+            for sign in (-1, 1)
+        ]
+        assert (3 in results) != bounded and set(results) <= {0, 3}
 
 
 def test_checkerboard_matches_a_loop_over_pixels():
@@ -174,6 +204,11 @@ def test_projections_leave_their_argument_alone_and_cross_chunks():
         (lambda: random_cone(3, -1), "m must be an int"),
         (lambda: family("random_cone").generate((3, 4), 0), "batch must be an int"),
         (lambda: family("random_cone").generate((3, 4, 5), 1), "a size of random_cone is"),
+        (lambda: random_polytope(0, 3), "n must be an int"),
+        (lambda: random_polytope(3, 2.0), "m must be an int"),
+        (lambda: family("random_polytope").generate((3,), 1), "a size of random_polytope is"),
+        (lambda: family("box").generate((3, 4), 1), "a size of box is"),
+        (lambda: family("simplex").generate((0,), 1), "n must be an int"),
         (lambda: family("checkerboard").generate((28, 28), 1), "a size of checkerboard is"),
     ],
 )

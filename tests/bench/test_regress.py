@@ -8,17 +8,19 @@ from bench import regress
 from constrained import InvalidInputError
 
 
-def measured(ours=2.0, linear=1.0, osqp=100.0, spread=0.02, seed=0, **ours_more):
+def measured(ours=2.0, linear=1.0, osqp=100.0, floor=0.5, spread=0.02, seed=0, strict_share=0.0, **ours_more):
     rng = np.random.default_rng(seed)
 
     def row(method, role, seconds, **more):
         values = (seconds * rng.lognormal(0, spread, 40)).tolist()
-        base = {"method": method, "role": role, "status": "ok", "reason": "", "seconds": values}
-        return base | {"violation": 1e-7, "infeasible_share": 0.5, "distance": None} | more
+        base = {"method": method, "role": role, "status": "ok", "reason": "", "seconds": values, "plain": ""}
+        return base | {"violation": 1e-7, "infeasible_share": 0.5, "distance": None, "excess": None} | more
 
     return [
         row("linear", "yardstick", linear, violation=None, infeasible_share=None),
-        row("half_spaces", "embedded", ours, **ours_more),
+        row("floor", "yardstick", floor, violation=None, infeasible_share=None),
+        row("half_spaces", "embedded", ours, **({"excess": 1.2} | ours_more)),
+        row("shift_strict", "embedded", ours, broken_share=strict_share, violation=0.0, plain="shift"),
         row("osqp", "projection", osqp, distance=1e-7),
     ]
 
@@ -40,12 +42,36 @@ def test_the_same_is_not_worse(reference):
 
 
 def test_a_faster_machine_is_not_worse(reference):
-    assert worse(reference, measured(0.2, 0.1, 10.0, seed=1)) == []
+    assert worse(reference, measured(0.2, 0.1, 10.0, 0.05, seed=1)) == []
 
 
 def test_a_slower_map_is_named_with_both_ratios(reference):
-    (text,) = worse(reference, measured(ours=2.8, seed=1))
+    text, strict = worse(reference, measured(ours=2.8, seed=1))
     assert "c half_spaces: ratio_linear was 2" in text and "ratio_osqp" in text and "over 25% slower" in text
+    assert "ratio_floor was 3.981" in text and strict.startswith("c shift_strict: ratio_linear")
+
+
+def test_a_ratio_to_the_floor_alone_is_enough(reference):
+    text, _ = worse(reference, measured(floor=0.3, seed=1))
+    assert text.startswith("c half_spaces: ratio_floor was 3.981") and "ratio_linear" not in text
+
+
+def test_a_refused_strict_variant_is_not_in_the_reference():
+    rows = measured()
+    refused = {
+        "method": "box_strict",
+        "plain": "box",
+        "role": "embedded",
+        "status": "refused",
+        "reason": "no",
+    }
+    lines = regress.reference_rows([*rows, refused, refused | {"method": "box", "plain": ""}])
+    assert [line["method"] for line in lines] == [*(row["method"] for row in rows), "box"]
+
+
+def test_a_strict_map_may_break_no_row_at_all(reference):
+    (text,) = worse(reference, measured(seed=1, strict_share=0.004))
+    assert text == "c shift_strict: a strict map breaks an inequality at 0.004 of the points"
 
 
 def test_noise_does_not_fail_the_gate(reference):
@@ -62,7 +88,9 @@ def test_a_row_fails_only_if_every_pass_is_slow(reference):
     [
         ({"violation": 1e-3}, "violation was 1e-07, is 0.001"),
         ({"violation": None}, "violation was 1e-07, is not finite"),
-        ({"infeasible_share": 0.9}, "infeasible share was 0.50, is 0.90"),
+        ({"infeasible_share": 0.9}, "infeasible share was 0.5, is 0.9"),
+        ({"excess": 1.3}, "excess was 1.2, is 1.3"),
+        ({"excess": None}, "excess was 1.2, is not finite"),
         ({"status": "failed", "reason": "boom"}, "status was ok, is failed: boom"),
     ],
 )
@@ -74,7 +102,7 @@ def test_worse_feasibility_fails(reference, change, text):
 def test_a_vanished_row_fails(reference):
     rows = [row for row in measured(seed=1) if row["method"] != "half_spaces"]
     assert worse(reference, rows) == ["c half_spaces: the row vanished"]
-    assert len(worse(reference)) == 3
+    assert len(worse(reference)) == 5
 
 
 @pytest.mark.parametrize("text", ["", "cell,method\na,b\n", "broken\x00", None])
@@ -83,6 +111,13 @@ def test_a_damaged_reference_is_named(tmp_path, text):
     if text is not None:
         path.write_text(text)
     with pytest.raises(InvalidInputError, match=r"reference\.csv"):
+        regress.read_reference(path)
+
+
+def test_a_reference_of_an_older_version_says_how_to_renew_it(tmp_path, reference):
+    path = tmp_path / "old.csv"
+    reference.drop(columns=["ratio_floor", "excess"]).to_csv(path, index=False)
+    with pytest.raises(InvalidInputError, match=r"no column ratio_floor, excess.*older.*make reference"):
         regress.read_reference(path)
 
 
@@ -98,6 +133,9 @@ def test_another_number_of_threads_is_not_compared(reference):
     regress.check_threads(reference)
     with pytest.raises(InvalidInputError, match=r"measured on 64 thread\(s\).*OMP_NUM_THREADS=64"):
         regress.check_threads(reference.assign(threads=64))
+
+
+CELLS = len(regress.grid("short").cells)
 
 
 class TestGate:
@@ -135,4 +173,4 @@ class TestGate:
 
     def test_red_after_three_passes_with_the_rows_named(self, gate):
         code, calls, out = gate(*[measured(ours=4.0, seed=s) for s in range(3)])
-        assert code == 1 and len(calls) == 3 and out.count("WORSE") == 3 and "half_spaces" in out
+        assert code == 1 and len(calls) == 3 and out.count("WORSE") == 2 * CELLS and "half_spaces" in out

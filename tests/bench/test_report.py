@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from bench._cells import places
 from bench._columns import LEGEND, TABLES
 from bench._numbers import error, number, share, speedup, times
 from bench.report import BLOCKS, check_readme, report_main, update_readme, write_pages
 from bench.report._document import Bullets, Paragraph, Table, code, literal, markdown
 from bench.report._html import inline
 from bench.report._inference import HEADER
-from bench.tables import INFERENCE, NETWORKS, TRAINING
+from bench.tables import INFERENCE, NETWORKS, PLANNING, TRAINING, TRAINING_STEP
 from constrained.errors import InvalidInputError
-from tests.fixtures.tables import TIME_REASON, inference_rows, network_rows, write_tables
+from tests.fixtures.tables import TIME_REASON, inference_rows, network_rows, training_step_rows, write_tables
 
 SVG = (
     '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><metadata>m</metadata><g id="a"/></svg>\n'
@@ -52,7 +53,7 @@ def test_readme_parts_are_written_and_the_rest_is_kept(tables, readme):
     assert update_readme(readme, tables)
     text = readme.read_text()
     assert text.startswith("# Title\n\n<!-- begin:main-result -->\n") and text.endswith("\nlast line\n")
-    assert text.count("prose") == 3 and "old" not in text
+    assert text.count("prose") == len(BLOCKS) - 1 and "old" not in text
     assert not update_readme(readme, tables) and check_readme(readme, tables) == []
 
 
@@ -72,6 +73,66 @@ def test_main_result_has_the_numbers_of_the_table(tables, readme):
     )
     assert "fastest projection, `daqp`" in part(readme, "main-result")
     assert "checkerboard-784x16, batch 256, float32, cpu" in part(readme, "main-result")
+    assert "| time / floor | time / Linear(784, 784) |" in part(readme, "main-result")
+
+
+def test_main_result_has_both_yardsticks_and_no_strict_variant(tables, readme):
+    cell = {"problem": "checkerboard-784x16", "batch": 256, "method": "half_spaces"}
+    rows = change(
+        inference_rows(), cell, ratio_floor=1.625, ratio_floor_low=1.5, ratio_floor_high=1.75,
+        ratio_linear=0.125, ratio_linear_low=0.115, ratio_linear_high=0.135,
+    )  # fmt: skip
+    write_tables(tables, inference=rows)
+    update_readme(readme, tables)
+    text = part(readme, "main-result")
+    assert "| 1.62 [1.50, 1.75] | 0.12 [0.12, 0.14] |" in text
+    assert "| `floor` | yardstick |" in text and "_strict" not in text and "_tight" not in text
+    assert "refused by this one: `box`, `monotone`." in text and "| `box`" not in text
+
+
+def test_strict_variants_are_beside_their_plain_maps(tables, readme):
+    cell = {"problem": "checkerboard-784x16", "batch": 256}
+    rows = change(inference_rows(), cell | {"method": "shift"}, broken_share=0.5, violation=2e-6, excess=1.5)
+    rows = change(
+        rows, cell | {"method": "shift_tight"}, ratio_plain=2.5, ratio_plain_low=2.25, ratio_plain_high=2.75,
+        broken_share=0.0, excess=1.75,
+    )  # fmt: skip
+    rows = change(
+        rows, cell | {"method": "shift_strict"}, ratio_plain=1.25, broken_share=0.25, violation=1e-9
+    )
+    write_tables(tables, inference=rows)
+    update_readme(readme, tables)
+    lines = part(readme, "strict").splitlines()
+    assert lines[2].startswith("| `rays` | 25 % (4.7e-05) | 1.04x | refused | – | – | not measured | – | – |")
+    assert lines[3] == (
+        "| `shift` | 50 % (2.0e-06) | 1.50x | 1.25 [1.04, 1.17] | 25 % (1.0e-09) | 1.06x "
+        "| 2.50 [2.25, 2.75] | 0 % | 1.75x |"
+    )
+    assert not any("box" in line for line in lines)
+    page, _ = write_pages(tables, tables.parent / "figures")
+    assert page.read_text().count(lines[3]) == 1
+    assert "x plain" in HEADER and "| 2.50 [2.25, 2.75] |" in page.read_text()
+
+
+def test_the_training_step_is_a_column_a_problem(tables, readme):
+    update_readme(readme, tables)
+    lines = part(readme, "training-step").splitlines()
+    assert lines[0] == "| training step / that of Linear(n, n) | checkerboard-196x4 | checkerboard-784x16 |"
+    assert lines[2] == "| `linear` | 1 (9.00 µs) | 1 (9.00 µs) |"
+    assert "| `shift` | 1.12 [1.06, 1.19] | 1.18 [1.12, 1.25] |" in lines
+    assert "Made for other sets, and refused by these: `box`, `monotone`." in lines
+    assert not any(line.startswith("| `box`") for line in lines)
+    rows = training_step_rows()
+    rows = change(rows, {"method": "rays", "n": 784}, status="refused", reason="no")
+    write_tables(tables, training_step=rows)
+    update_readme(readme, tables)
+    assert "| `rays` | 1.12 [1.06, 1.19] | refused |" in part(readme, "training-step")
+
+
+def test_planning_is_a_row_a_problem(tables):
+    page, _ = write_pages(tables, tables.parent / "figures")
+    assert "| random_cone-200x200 | 120 [108, 144] | 120 [108, 144] |" in page.read_text()
+    assert r"| random_cone-1000x1000 | 3000 [2700, 3600] | timeout: \> 8 s" in page.read_text()
 
 
 def test_a_method_that_failed_is_a_row_with_its_reason(tables, readme):
@@ -121,7 +182,16 @@ def test_verdict_without_a_loss_says_so(tables, readme):
     verdict = part(readme, "verdict")
     assert "`half_spaces` takes 1.60 µs a sample, 512 times faster than `osqp` and 78 times faster" in verdict
     assert re.search(r"In none of the \d+ comparisons .* projection faster", verdict)
-    assert "`half_spaces` refused on random_cone-8x16" in verdict
+    assert "- `half_spaces` refused on random_cone-8x16" in verdict
+    assert "- `box`, `monotone` refused on every problem" in verdict
+    assert "strict" not in verdict
+
+
+def test_places_are_named_by_the_shorter_list():
+    everywhere = list("abcdef")
+    assert places(everywhere, everywhere) == "every problem" and places(["a"], ["a"]) == "a"
+    assert places(list("abcef"), everywhere) == "every problem but d"
+    assert places(list("bcd"), everywhere) == "b, c, d"
 
 
 def test_verdict_lists_every_cell_where_projection_wins(tables, readme):
@@ -155,9 +225,10 @@ def test_networks_have_their_epochs_reason_and_ratio(tables, readme):
 def test_tables_that_are_not_there_yet_are_said_to_be_missing(tables, readme):
     for path in tables.rglob("*.*"):
         path.unlink()
-    write_tables(tables, inference=None, networks=None)
+    write_tables(tables, inference=None, training_step=None, networks=None)
     update_readme(readme, tables)
-    assert all("`make bench`" in part(readme, name) for name in ("main-result", "verdict", "networks"))
+    silent = [name for name in BLOCKS if name != "machine"]
+    assert all("`make bench`" in part(readme, name) for name in silent)
 
 
 def test_pages_hold_every_table_figure_failure_and_limitation(tables):
@@ -175,7 +246,7 @@ def test_pages_hold_every_table_figure_failure_and_limitation(tables):
     assert "## Device cpu" in text and "## Device some-gpu" in text
     assert "[tables/cpu/training.csv](tables/cpu/training.csv)" in text
     assert text.rindex("## ") == text.rindex("## Limitations") and "cpu: 2 cores" in text
-    measured = [row for row in inference_rows() if row["status"] == "ok"]
+    measured = [row for row in (*inference_rows(), *training_step_rows()) if row["status"] == "ok"]
     assert len(re.findall(r"^\| .* \| ok \| ", text, flags=re.M)) == 2 * len(measured)
     check_html(html.read_text())
 
@@ -193,6 +264,18 @@ def check_html(text: str) -> None:
 def test_geometric_means_count_what_was_answered(tables):
     page, _ = write_pages(tables, tables.parent / "figures")
     assert re.search(r"\| `half_spaces` \| float32 \| 256 \| 6 of 9 \| ", page.read_text())
+    assert not re.search(r"\| `shift_strict` \| float32 \| 256 \| \d", page.read_text())
+
+
+def test_a_strict_variant_of_a_refused_map_has_no_line_of_its_own(tables):
+    cell = {"problem": "checkerboard-784x16", "batch": 256}
+    rows = change(inference_rows(), cell | {"method": "rays"}, status="refused", reason="no")
+    write_tables(tables, inference=rows)
+    page, _ = write_pages(tables, tables.parent / "figures")
+    assert "| `rays` | embedded |" in page.read_text() and "`rays_strict`" not in page.read_text()
+    write_tables(tables)
+    page, _ = write_pages(tables, tables.parent / "figures")
+    assert "| `rays_strict` | embedded |" in page.read_text()
 
 
 def test_the_command_writes_and_checks(tables, readme, capsys):
@@ -221,7 +304,14 @@ def test_the_command_writes_and_checks(tables, readme, capsys):
 
 
 def test_the_tables_that_are_written_have_the_columns_that_are_read():
-    for name, columns in (("inference", INFERENCE), ("training", TRAINING), ("networks", NETWORKS)):
+    written = {
+        "inference": INFERENCE,
+        "training_step": TRAINING_STEP,
+        "planning": PLANNING,
+        "training": TRAINING,
+        "networks": NETWORKS,
+    }
+    for name, columns in written.items():
         assert set(TABLES[name].all) == set(columns)
 
 

@@ -6,7 +6,11 @@ import pandas as pd
 import pytest
 
 from bench.rows import Run
-from bench.tables import best_projection, build_tables, inference_rows
+from bench.tables import best_projection, build_tables, timing_rows
+
+
+def inference_rows(rows):
+    return timing_rows(rows, "inference")
 
 
 def raw(method, seconds, role="projection", distance=1e-9, **more):
@@ -35,7 +39,10 @@ def raw(method, seconds, role="projection", distance=1e-9, **more):
 
 PASS = [
     raw("linear", 1e-6, role="yardstick", distance=None),
+    raw("floor", 0.5e-6, role="yardstick", distance=None),
     raw("half_spaces", 2e-6, role="embedded", distance=None),
+    raw("half_spaces_strict", 3e-6, role="embedded", distance=None, plain="half_spaces"),
+    raw("rays_tight", 3e-6, role="embedded", distance=None, plain="rays"),
     raw("osqp", 80e-6),
     raw("sloppy", 4e-6, distance=1e-3),
     raw("daqp", 8e-6),
@@ -49,6 +56,34 @@ def test_ratios_are_worked_out_by_hand():
     assert ours["speedup_osqp"] == pytest.approx(40) and ours["ratio_linear"] == pytest.approx(2)
     assert ours["best_projection"] == "daqp" and ours["speedup_best"] == pytest.approx(4)
     assert table["osqp"]["speedup_best"] == pytest.approx(0.1)
+    assert ours["ratio_floor"] == pytest.approx(4) and table["linear"]["ratio_floor"] == pytest.approx(2)
+    assert ours["ratio_plain"] is None and table["rays_tight"]["ratio_plain"] is None
+    strict = table["half_spaces_strict"]
+    assert strict["ratio_plain"] == pytest.approx(1.5) and strict["ratio_floor"] == pytest.approx(6)
+    assert strict["ratio_plain_low"] <= strict["ratio_plain"] <= strict["ratio_plain_high"]
+
+
+def test_a_row_that_was_measured_again_counts_once():
+    again = [raw(name, seconds) | {"pass": "p2"} for name, seconds in (("linear", 3e-6), ("cvxpy", 6e-6))]
+    table = {row["method"]: row for row in inference_rows([*PASS, *again])}
+    assert len(inference_rows([*PASS, *again])) == len(PASS) + 1
+    assert table["linear"]["us_per_sample"] == pytest.approx(1.5)
+    assert table["half_spaces"]["ratio_linear"] == pytest.approx(2)
+    assert table["cvxpy"]["ratio_linear"] == pytest.approx(2)
+
+
+def test_the_tables_of_one_run_are_kept_apart(tmp_path):
+    steps = [row | {"table": "training_step", "pass": "s"} for row in PASS[:3]]
+    plans = [raw("direction", 3e-3, batch=1) | {"table": "planning", "pass": "q"}]
+    Run.open(tmp_path / "raw", "inference", {"grid": "default"}).add(*steps, *PASS, *plans)
+    build_tables(tmp_path / "raw", tmp_path / "tables")
+    read = {
+        name: pd.read_csv(tmp_path / f"tables/cpu/{name}.csv").set_index("method")
+        for name in ("inference", "training_step", "planning")
+    }
+    assert [len(table) for table in read.values()] == [len(PASS), 3, 1]
+    assert read["training_step"].loc["half_spaces", "ratio_linear"] == pytest.approx(2)
+    assert read["planning"].loc["direction", "us_per_sample"] == pytest.approx(3000)
 
 
 def test_a_projection_that_is_not_accurate_is_never_the_best():
@@ -58,7 +93,8 @@ def test_a_projection_that_is_not_accurate_is_never_the_best():
 
 
 def test_rows_of_another_pass_are_not_compared():
-    other = [raw("linear", 1.0, role="yardstick") | {"pass": "p2"}, raw("osqp", 1.0) | {"pass": "p2"}]
+    other = [raw("linear", 1.0, role="yardstick"), raw("osqp", 1.0)]
+    other = [row | {"pass": "p2", "cell": "d"} for row in other]
     table = inference_rows([*PASS, *other])
     assert next(r for r in table if r["method"] == "half_spaces")["speedup_osqp"] == pytest.approx(40)
 
@@ -72,7 +108,7 @@ def test_a_failure_is_a_row_without_numbers():
 
 def test_without_osqp_its_ratio_is_empty():
     table = inference_rows([row for row in PASS if row["method"] != "osqp"])
-    assert table[1]["speedup_osqp"] is None and table[1]["speedup_best"] == pytest.approx(4)
+    assert table[2]["speedup_osqp"] is None and table[2]["speedup_best"] == pytest.approx(4)
 
 
 def test_files_by_device_with_the_machine_beside_them(tmp_path):

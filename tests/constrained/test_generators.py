@@ -1,7 +1,8 @@
-"""The enumeration of rays: brute force, known counts, both engines, budgets, verification."""
+"""The enumeration of rays: brute force, known counts, all engines, budgets, verification."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from itertools import permutations, product
 from math import comb
 
 import numpy as np
@@ -16,10 +17,23 @@ from constrained.verification import verified_rays
 from tests.brute_force import extreme_rays
 from tests.interpreter import run_python
 
-for _module, _package in (("ppl", "pplpy"), ("flint", "python-flint"), ("cdd", "pycddlib-standalone")):
+for _module, _package in (
+    ("ppl", "pplpy"),
+    ("flint", "python-flint"),
+    ("cdd", "pycddlib-standalone"),
+    ("PyNormaliz", "pynormaliz"),
+):
     pytest.importorskip(_module, reason=f"the extra 'rays' is not installed: {_package}")
 
-ENGINES = ("exact", "cdd")
+lrs = pytest.param(
+    "lrs", marks=pytest.mark.skipif(shutil.which("lrs") is None, reason="no program lrs (Debian: lrslib)")
+)
+ENGINES = ("exact", "normaliz", lrs, "cdd")
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch):
+    monkeypatch.setenv("CONSTRAINED_CACHE", "off")
 
 
 def small_cones(relation: str) -> st.SearchStrategy[list[list[int]]]:
@@ -89,6 +103,17 @@ def test_facets_of_cyclic_polytopes(engine, n, d):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("d", [2, 3, 4])
+def test_vertices_of_the_permutahedron(engine, d):
+    """x(S) <= the sum of the |S| largest of 1 ... d for all S, with equality for the whole: d! vertices."""
+    subsets = [s for s in product([0.0, 1.0], repeat=d) if 0 < sum(s) < d]
+    b = [sum(range(d - int(sum(s)) + 1, d + 1)) for s in subsets]
+    V = cn.generators(cn.Polyhedron(subsets, b=b, C=np.ones((1, d)), d=sum(range(d + 1))), engine=engine)
+    assert sorted(map(tuple, V.vertices)) == sorted(permutations(range(1, d + 1)))
+    assert not len(V.rays) and not len(V.lines)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_polytopes_have_their_vertices(engine):
     cube = cn.generators(cn.Polyhedron(np.eye(3), b=1.0, lower=-1.0), engine=engine)
     assert sorted(map(tuple, cube.vertices)) == sorted(product([-1.0, 1.0], repeat=3))
@@ -126,16 +151,30 @@ def test_numbers_are_taken_as_the_rationals_that_they_are():
     assert np.isfinite(V.rays).all()
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1.0, 1e200, 1e300])
+def test_float_generators_have_unit_norm_whatever_the_size_of_the_integers(size):
+    V = cn.generators(cn.Polyhedron([[1.0, -size, 0.0], [-1.0, -size, 0.0]]))
+    for found in (V.rays, V.lines):
+        assert len(found) and np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-15)
+    assert np.allclose(V.rays[:, 0], np.array([-1, 1]) / np.hypot(1, 1 / size), atol=1e-15)
+
+
+def test_vertices_are_correctly_rounded_fractions():
+    V = cn.generators(cn.Polyhedron([[3.0, 0.0], [0.0, 7.0]], b=1.0, lower=[0.0, -2.0]))
+    assert sorted(map(tuple, V.vertices)) == sorted(product([0.0, 1 / 3], [-2 / 7, 1 / 7]))
+
+
 def random_cone(n: int, m: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     A = rng.standard_normal((m, n)).astype(np.float32).astype(float)
     return A * -np.sign(A @ rng.standard_normal(n))[:, None]
 
 
-def test_both_engines_give_the_same_bytes():
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_all_engines_give_the_same_bytes(engine):
     P = cn.Polyhedron(random_cone(8, 14))
-    exact, cdd = (cn.generators(P, engine=engine) for engine in ENGINES)
-    assert exact.rays.tobytes() == cdd.rays.tobytes() and len(exact.rays) > 50
+    exact, other = cn.generators(P), cn.generators(P, engine=engine)
+    assert exact.rays.tobytes() == other.rays.tobytes() and len(exact.rays) > 50
 
 
 def nearly_parallel(seed: int, gap: float) -> np.ndarray:
@@ -182,8 +221,8 @@ def test_budgets_stop_an_explosion_and_say_how_far_it_came():
 
 
 def test_unknown_engine():
-    with pytest.raises(cn.UnknownNameError, match="'lrs'; available: 'exact', 'cdd'"):
-        cn.generators(cn.Polyhedron(np.eye(2)), engine="lrs")
+    with pytest.raises(cn.UnknownNameError, match="'porta'; available: 'exact', 'normaliz', 'lrs', 'cdd'"):
+        cn.generators(cn.Polyhedron(np.eye(2)), engine="porta")
 
 
 def test_a_missing_engine_names_the_extra(monkeypatch):

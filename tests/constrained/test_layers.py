@@ -12,7 +12,7 @@ P = cn.Polyhedron(A)
 
 
 def test_unknown_method_lists_those_that_exist():
-    with pytest.raises(cn.UnknownNameError, match="'gague'.*'half_spaces', 'rays'"):
+    with pytest.raises(cn.UnknownNameError, match="'gague'.*'half_spaces'.*'rays'"):
         cn.constrain(P, method="gague")
 
 
@@ -21,11 +21,21 @@ def test_an_unknown_option_is_an_error():
         cn.constrain(P, method="rays", max_ray=3)
 
 
-def test_auto_takes_the_first_method_that_serves_the_set():
-    assert cn.constrain(P).name == "half_spaces"
-    assert cn.constrain(cn.Polyhedron([[1.0, 2.0], [2.0, 4.0]])).name == "rays"
-    with pytest.raises(cn.UnsupportedSetError, match="half_spaces: .*rays: "):
-        cn.constrain(cn.Polyhedron([[1.0, 2.0], [2.0, 4.0]], b=1.0))
+def test_auto_is_what_the_plan_chooses():
+    for polyhedron in (P, cn.Polyhedron([[1.0, 2.0], [2.0, 4.0]], b=1.0), cn.Polyhedron.simplex(3)):
+        assert cn.constrain(polyhedron).name == cn.plan(polyhedron).method
+
+
+def test_a_module_without_set_up_needs_a_method():
+    with pytest.raises(cn.InvalidInputError, match="setup=False needs the method"):
+        cn.constrain(P, setup=False)
+    with pytest.raises(cn.InvalidInputError, match="load a state_dict first"):
+        cn.constrain(P, method="shift", setup=False)(torch.zeros(1, 4))
+
+
+def test_strict_is_one_of_three():
+    with pytest.raises(cn.InvalidInputError, match="strict must be False, True or 'tight'; found 'exact'"):
+        cn.constrain(P, method="shift", strict="exact")
 
 
 def test_a_matrix_instead_of_a_polyhedron_is_refused():

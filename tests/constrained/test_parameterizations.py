@@ -35,7 +35,7 @@ class TestContract(ParameterizationContract):
 @pytest.mark.parametrize("entry", PARAMETERIZATIONS, ids=lambda entry: entry.name)
 def test_a_set_is_served_or_refused_with_a_reason(entry):
     served = [name for name, P in SETS.items() if entry.accepts(P) is None]
-    assert len(served) >= 3
+    assert served
     for name in SETS.keys() - served:
         with pytest.raises(cn.UnsupportedSetError, match=f"{entry.name}.*cannot serve"):
             cn.constrain(SETS[name], method=entry.name)
@@ -63,7 +63,8 @@ def test_half_spaces_clips_each_row_to_its_bounds():
         (cn.Polyhedron(np.ones((3, 2))), "linearly dependent"),
         (cn.Polyhedron([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0]]), "linearly dependent or nearly so"),
         (cn.Polyhedron([[1.0, 0.0], [0.0, 0.0]]), "row 1 of A is zero"),
-        (cn.Polyhedron([[1.0, 2.0]], C=[[1.0, 1.0]]), "equalities"),
+        (cn.Polyhedron([[1.0, 2.0]], C=[[1.0, 2.0]]), "linearly dependent or nearly so"),
+        (cn.Polyhedron([[1.0, 2.0]], C=[[0.0, 0.0]]), "row 0 of C is zero"),
     ],
 )
 def test_half_spaces_says_why_not(polyhedron, reason):
@@ -109,8 +110,3 @@ def test_rays_take_the_absolute_value_of_the_coefficients():
 def test_a_cone_that_is_only_the_origin_is_refused(A):
     with pytest.raises(cn.TrivialSetError, match=r"\{0\} only"):
         cn.constrain(cn.Polyhedron(A), method="rays")
-
-
-def test_rays_refuse_what_is_not_a_cone():
-    with pytest.raises(cn.UnsupportedSetError, match="not a cone"):
-        cn.constrain(cn.Polyhedron(np.eye(2), b=1.0), method="rays")

@@ -30,6 +30,11 @@ SETS = {
     "repeated and zero rows": Polyhedron(np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [0.0, 0.0, 0.0]])),
     "with an equality": Polyhedron(cone(5, 3), C=RNG.standard_normal((1, 5))),
     "two-sided": Polyhedron(RNG.standard_normal((3, 7)), b=[1.0, np.inf, 0.5], lower=[-1.0, -2.0, 0.5]),
+    "box": Polyhedron.box([-1.0, 0.25, -np.inf, 0.0], [1.0, 0.5, 3.0, np.inf]),
+    "simplex": Polyhedron.simplex(5, total=2.0),
+    "monotone": Polyhedron.monotone(6),
+    "polytope": Polyhedron(RNG.standard_normal((12, 3)), b=RNG.uniform(0.5, 1.0, 12)),
+    "product": Polyhedron.product(Polyhedron.simplex(3), Polyhedron(cone(4, 3), 1.0), Polyhedron.simplex(3)),
     "shifted": Polyhedron(RNG.standard_normal((2, 4)), b=[1.0, -2.0]),
 }
 
@@ -139,5 +144,15 @@ def preimage(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         return x
     from scipy.optimize import nnls
 
-    rays = module.rays.numpy()
-    return torch.tensor(np.array([nnls(rays.T, point.numpy())[0] for point in x]))
+    rays, weight = module.rays.numpy(), 1e3
+    points = getattr(module, "vertices", torch.zeros(0, x.shape[-1])).numpy()
+    several = len(points) > 1
+    target = x.numpy() - (points.sum(0) if not several else 0)
+    generators = np.concatenate([points if several else points[:0], rays])
+    # One more equation: the weights of the vertices sum to 1.
+    sums = weight * (np.arange(len(generators)) < len(points) * several)
+    system = np.vstack([generators.T, sums])
+    found = np.array([nnls(system, np.append(t, weight * several))[0] for t in target])
+    split = len(points) * several
+    # softmax: a weight of 0 is as good as exp(-700)
+    return torch.tensor(np.concatenate([np.log(np.maximum(found[:, :split], 1e-300)), found[:, split:]], 1))

@@ -10,7 +10,7 @@ from constrained.engines import ENGINES
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-MODULES = {"pplpy": "ppl", "python-flint": "flint", "pycddlib-standalone": "cdd"}
+MODULES = {"pplpy": "ppl", "python-flint": "flint", "pycddlib-standalone": "cdd", "pynormaliz": "PyNormaliz"}
 
 
 def modules(extra: str) -> set[str]:
@@ -18,8 +18,12 @@ def modules(extra: str) -> set[str]:
     return {MODULES.get(name, name.replace("-", "_")) for name in names}
 
 
-def test_the_library_needs_torch_and_numpy_only():
-    assert {re.split("[<>=]", r)[0] for r in PROJECT["project"]["dependencies"]} == {"torch", "numpy"}
+def test_the_library_needs_torch_numpy_and_scipy_only():
+    assert {re.split("[<>=]", r)[0] for r in PROJECT["project"]["dependencies"]} == {
+        "torch",
+        "numpy",
+        "scipy",
+    }
 
 
 def test_the_wheel_is_told_to_hold_constrained_alone():

@@ -1,0 +1,38 @@
+"""The tables of the timing grid: which methods each of them measures, and at which cells."""
+
+from __future__ import annotations
+
+from .grid import Cell, Grid
+from .methods import METHODS, AbstractMethod
+from .planning import PLANS
+from .training_step import STEPS
+
+SUITES: dict[str, tuple[AbstractMethod, ...]] = {
+    "inference": METHODS,
+    "training_step": STEPS,
+    "planning": PLANS,
+}
+
+
+def cells_of(table: str, grid: Grid) -> tuple[Cell, ...]:
+    """The cells of a grid that a table has."""
+    return {"inference": grid.cells, "training_step": grid.steps, "planning": grid.plans}[table]
+
+
+def methods_at(table: str, cell: Cell) -> tuple[AbstractMethod, ...]:
+    """What is measured at a cell: strict variants and projections only where the cell asks for them."""
+    return tuple(
+        method
+        for method in SUITES[table]
+        if (cell.strict or not method.plain) and (cell.projections or method.role != "projection")
+    )
+
+
+def items(grid: Grid) -> list[tuple[str, Cell, AbstractMethod]]:
+    """Every row that a grid gives."""
+    return [
+        (table, cell, method)
+        for table in SUITES
+        for cell in cells_of(table, grid)
+        for method in methods_at(table, cell)
+    ]

@@ -1,0 +1,256 @@
+"""What shift, gauge and refined share: scaled rows, the affine hull, the strict mode.
+
+The rows `a_i x <= b_i` are scaled to the target of the map (`_moves.py`), so that one number, the level
+`q(x) = max_i (a_i x - b_i)`, tells how far a point has to be moved. Equalities, implied ones included,
+come first: the point is projected onto the affine hull, in which the target lies.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..analysis import Analysis
+from ..errors import UnsupportedSetError
+from ..polyhedron import Polyhedron
+from ..rounding import STORES, Dtypes, Margin, Sizes, gamma, products_are_reduced, unit
+from ._base import AbstractParameterization
+from ._guard import below, largest, limit, may_look, without_overflow
+from ._moves import AbstractMove, Scaling, Shifting
+from ._per_sample import SampleRows, check_depth, check_gain, checked
+
+Constants = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""rows (q, n), bias (q,), target (n,)."""
+
+
+class AbstractInterior(AbstractParameterization):
+    """A map that ends with a move of the point by its level.
+
+    Buffers: `rows` (n, q) and `bias` (q,), the scaled `a_i` and `-b_i`; `target` (n,); `anchor` (n,), a
+    point of the interior; `hull` (r, n) and `hull_offsets` (r,), orthonormal equations of the affine
+    hull where that is not the whole space. In strict mode the part of the margins that is the same for
+    every point is folded into them.
+    """
+
+    rows: Tensor
+    bias: Tensor
+    target: Tensor
+    anchor: Tensor
+    hull: Tensor
+    hull_offsets: Tensor
+    index: Tensor
+    scale: Tensor
+    bounds: Tensor
+    shifting: Tensor
+
+    @property
+    def pinned(self) -> tuple[str, ...]:
+        """In tight mode residuals are computed in float64."""
+        return ("rows", "bias") if self.strict == "tight" else ()
+
+    @abstractmethod
+    def pull(self, x: Tensor) -> Tensor:  # (batch, n) -> (batch, n)
+        """A point of the affine hull that the move starts from: the point itself, or a nearer one."""
+
+    @final
+    def set_up(self, analysis: Analysis, target: np.ndarray, move: type[AbstractMove]) -> None:
+        """Scale the rows to the target, register the constants, derive the margins."""
+        self.prepare_blank(analysis.polyhedron)
+        # As a shape, which is known while tracing and comes back from a file; likewise `steps` of refined.
+        self.register_buffer("shifting", torch.zeros(int(move is Shifting), dtype=torch.bool))
+        if self.strict and (reason := not_strict(analysis)):
+            raise UnsupportedSetError(f"method {self.name!r} cannot be strict here: {reason}")
+        G, h = unit_rows(analysis)
+        depths = np.where(G.any(1), move.depths(G, h, target), 1.0)
+        folded = self._folded(G / depths[:, None], -h / depths, target)
+        single, double = folded[torch.float32], folded[torch.float64]
+        self.constant("rows", single[0].T, double[0].T)
+        self.constant("bias", single[1], double[1])
+        self.constant("target", single[2], double[2])
+        self.constant("anchor", analysis.interior_point)
+        if len(analysis.hull.Q):
+            self.constant("hull", analysis.hull.Q)
+            self.constant("hull_offsets", analysis.hull.f)
+        if analysis.polyhedron.one_sided:
+            self.register_buffer("index", torch.as_tensor(analysis.inequalities.index, dtype=torch.int64))
+            gains = [np.linalg.norm(folded[dtype][0], axis=1)[: len(analysis.norms)] for dtype in STORES]
+            self.constant("scale", *(gain / analysis.norms for gain in gains))
+            self.constant("bounds", analysis.polyhedron.b)
+        self.refresh()
+
+    @final
+    def prepare_blank(self, polyhedron: Polyhedron) -> None:
+        """The sizes."""
+        self.in_features, self.m = polyhedron.n, polyhedron.m
+
+    @property
+    def move(self) -> type[AbstractMove]:
+        """The way the target is used."""
+        return Shifting if len(self.shifting) else Scaling
+
+    def _folded(self, rows: np.ndarray, bias: np.ndarray, target: np.ndarray) -> dict[torch.dtype, Constants]:
+        """The scaled constants, for each dtype with its own margins in them."""
+        folded = {dtype: (rows, bias, target) for dtype in STORES}
+        for dtype in STORES if self.strict else ():
+            margin = self.move.margin(Sizes.of(rows, bias, target), self._dtypes(dtype, dtype))
+            if margin.served:
+                folded[dtype] = self.move.fold(margin, rows, bias, target)
+        return folded
+
+    def _dtypes(self, work: torch.dtype, store: torch.dtype) -> Dtypes:
+        return Dtypes(torch.float64 if self.strict == "tight" else work, work, store)
+
+    def refresh(self) -> None:
+        """The margin for each dtype in which a value may be stored, or the reason why there is none."""
+        if not self.strict:
+            return
+        sizes = Sizes.of(self.value("rows").T, self.value("bias"), self.value("target"))
+        self._largest = torch.finfo(self.dtype).max / (8 * self.out_features**0.5 * (1 + sizes.rows))
+        self._margins: dict[torch.dtype, Margin | None] = {}
+        for store in STORES[self.dtype]:
+            margin = self.move.margin(sizes, self._dtypes(self.dtype, store))
+            self._margins[store] = margin if self._serves(margin, store) else None
+
+    def _serves(self, margin: Margin, store: torch.dtype) -> bool:
+        """Whether the margin is finite and the anchor is inside, rounded as it will be."""
+        if not margin.served or (self._coarse and store == torch.float64):
+            return False
+        anchor = torch.tensor(self.value("anchor")).to(self.dtype).to(store).double().numpy()
+        rows, bias = self.value("rows"), self.value("bias")
+        error = gamma(len(anchor) + 4, unit(torch.float64)) * (np.abs(anchor) @ np.abs(rows) + np.abs(bias))
+        return bool(np.isfinite(anchor).all() and (anchor @ rows + bias + error <= 0).all())
+
+    def map(self, z: Tensor, **rows: Tensor) -> Tensor:
+        """Pull, level, move."""
+        x = self.pull(self.onto_hull(z.reshape(-1, self.in_features)))
+        if rows:
+            sample = self._sample(z.shape[:-1], **rows)
+            return self.move.step(x, torch.relu(sample.level(x)), sample.target).reshape(z.shape)
+        return self.move.step(x, torch.relu(self.level(x)), self.target).reshape(z.shape)
+
+    @final
+    def level(self, x: Tensor) -> Tensor:  # (batch, n) -> (batch, 1)
+        """`max_i (a_i x - b_i)` in the dtype of the rows."""
+        return torch.addmm(self.bias, x.to(self.rows.dtype), self.rows).amax(-1, keepdim=True)
+
+    @final
+    def onto_hull(self, x: Tensor) -> Tensor:  # (batch, n) -> (batch, n)
+        """The orthogonal projection onto the affine hull, `x - Q^T (Q x - f)`."""
+        if "hull" not in self._buffers:
+            return x
+        if self.strict and products_are_reduced(x):
+            return self._onto_hull(*(v.double() for v in (x, self.hull, self.hull_offsets))).to(x.dtype)
+        return self._onto_hull(x, self.hull, self.hull_offsets)
+
+    @staticmethod
+    def _onto_hull(x: Tensor, hull: Tensor, offsets: Tensor) -> Tensor:
+        return torch.addmm(x, torch.addmm(offsets, x, hull.mT, beta=-1), hull, alpha=-1)
+
+    def _along_hull(self, e: Tensor) -> Tensor:  # (batch, n) -> (batch, n)
+        """The part of a direction that stays within the affine hull, `e - Q^T Q e`."""
+        return e if "hull" not in self._buffers else e - (e @ self.hull.mT) @ self.hull
+
+    def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
+        """The same with the margins of docs/strict.md."""
+        flat = z.reshape(-1, self.in_features)
+        x = self.pull(self.onto_hull(flat))
+        if products_are_reduced(x):
+            x = self.onto_hull(x)  # which the products of the pull may have left
+        size = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
+        if rows:
+            sample = self._sample(z.shape[:-1], **rows)
+            return self._strict_sample(flat, x, size, dtype, sample).reshape(z.shape)
+        margin = self._margins[dtype]
+        if margin is None:
+            raise UnsupportedSetError(
+                f"method {self.name!r} cannot be strict here: the set is so thin that rounding to {dtype} "
+                "alone can leave it; use a wider dtype"
+            )
+        h = self._raised(x, size, margin, dtype)
+        if dtype == x.dtype and may_look(x) and below(h, torch.inf):
+            return self.move.step(x, h, self.target).reshape(z.shape)
+        size = without_overflow(size, x)
+        h = self._raised(x, size, margin, dtype)
+        return self._guarded(flat, x, h, dtype, self.target, self.anchor).reshape(z.shape)
+
+    def _raised(self, x: Tensor, size: Tensor, margin: Margin, dtype: torch.dtype) -> Tensor:
+        """The level with its margin, at least 0, in the dtype of the work."""
+        level = self.level(x) if not products_are_reduced(x) else self._wide_level(x)
+        h = torch.add(level, size, alpha=margin.slope)
+        if dtype == self.dtype:  # the rest of the margin is in the constants
+            return torch.relu(h).to(self.dtype)
+        return torch.relu(h + margin.offset).to(self.dtype) * margin.gain
+
+    def _wide_level(self, x: Tensor) -> Tensor:
+        """The level through float64, which no setting makes less precise."""
+        return torch.addmm(self.bias.double(), x.double(), self.rows.double()).amax(-1, keepdim=True)
+
+    def _guarded(
+        self, z: Tensor, x: Tensor, h: Tensor, dtype: torch.dtype, target: Tensor, anchor: Tensor
+    ) -> Tensor:
+        """For any input: NaN for a sample that is not finite, the anchor where numbers would overflow."""
+        given, top = largest(z), largest(x)
+        reach = self.move.reach(top, h.detach(), target)
+        good = (torch.maximum(given, top) <= self._largest) & (reach <= limit(dtype))
+        y = self.move.step(x, torch.where(good, h, 0), target).to(dtype)
+        # Not `0 * given`, which a compiler takes for 0.
+        return torch.where(good, y, torch.where(torch.isfinite(given), anchor, torch.nan).to(dtype))
+
+    def _strict_sample(
+        self, z: Tensor, x: Tensor, size: Tensor, dtype: torch.dtype, sample: SampleRows
+    ) -> Tensor:
+        dtypes = self._dtypes(self.dtype, dtype)
+        wide = dtypes.residual if not products_are_reduced(x) else torch.float64
+        exact = sample.to(wide)
+        margin = exact.margin(self.move.margin, dtypes)
+        h = exact.level(x.to(wide)) + margin.slope * without_overflow(size, x) + margin.offset
+        h = (torch.relu(h) * check_gain(margin.gain)).to(self.dtype)
+        return self._guarded(z, x, h, dtype, sample.target, torch.full_like(self.anchor, torch.nan))
+
+    def _sample(
+        self,
+        batch: torch.Size,
+        A: Tensor | None = None,
+        b: Tensor | None = None,
+        interior: Tensor | None = None,
+    ) -> SampleRows:
+        """The rows of each sample, in units of the depth of the target."""
+        if "scale" not in self._buffers or (A is None and len(self.index) != self.m):
+            raise UnsupportedSetError(
+                f"method {self.name!r} takes rows per sample only for a set A x <= b, every row with a "
+                "finite b and none an implicit equality"
+            )
+        rows, bias, target = self.rows.mT, self.bias, self.target
+        if A is not None:
+            rows = checked("A", A, (self.m, self.out_features), batch)
+            bias = -self.bounds
+        if b is not None:
+            bias = -checked("b", b, (self.m,), batch)
+            bias = bias if A is not None else bias.index_select(-1, self.index) * self.scale
+        if interior is not None:
+            target = checked("interior", interior, (self.out_features,), batch)
+            target = self._along_hull(target) if self.move is Shifting else self.onto_hull(target)
+        return SampleRows(rows, bias, target, check_depth(self.move.sample_depths(rows, bias, target)))
+
+
+def unit_rows(analysis: Analysis) -> tuple[np.ndarray, np.ndarray]:  # (q, n), (q,)
+    """The inequalities with rows of unit norm; `0 x <= 1` where there are none."""
+    G, h, norms = analysis.inequalities.G, analysis.inequalities.h, analysis.norms
+    if not len(G):
+        return np.zeros((1, analysis.polyhedron.n)), np.ones(1)
+    return G / norms[:, None], h / norms
+
+
+def not_strict(analysis: Analysis) -> str | None:
+    """Why no map can satisfy every row exactly in floating point, if so."""
+    if analysis.implicit:
+        row = analysis.implicit[0][0]
+        return (
+            f"row {row} holds with equality on the whole set, which has no interior; "
+            "pass it as an equality, which holds up to rounding, or relax it"
+        )
+    return None

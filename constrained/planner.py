@@ -258,7 +258,7 @@ class _Survey:
 
     @property
     def nearer(self) -> str:
-        """The plain map that moves points less; on a cone `shift`, for `gauge` does not scale with the point."""
+        """The plain map that moves points less; on a cone `shift`, as `gauge` does not scale with them."""
         if self.plain is Gauge or self.polyhedron.is_cone:
             return self.plain.name
         return min((Shift.name, Gauge.name), key=self.distortion)

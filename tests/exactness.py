@@ -8,8 +8,8 @@ certain of what it decides and leaves the rest to the next:
        |fl(a x - b) - (a x - b)| <= gamma_{n+2} (|a| |x| + |b|) + (n + 2) eta,    gamma_k = k u / (1 - k u),
    u = 2^-53, eta the largest error of an operation that underflows; |a| |x| <= ||a||_1 max_j |x_j|.
 2. Each product as an exact sum of two doubles (Veltkamp's splitting, Dekker's product), all of them and
-   -b summed by `math.fsum`, which rounds only once: the sign is right. After scaling by powers of two, and
-   only where no step of it can round, overflow or underflow.
+   -b summed from left to right if that rounds nowhere, else by `math.fsum`, which rounds only once: the
+   sign is right. After scaling by powers of two, and only where no product can round, overflow or underflow.
 3. `fractions.Fraction`.
 
 NumPy alone; imports nothing of ours.
@@ -116,11 +116,11 @@ def _sums(g: np.ndarray, h: np.ndarray, x: np.ndarray, count: Count) -> np.ndarr
         h_exact = (np.abs(h_scaled) < 2.0**900) & (np.ldexp(h_scaled, -power) == h)
         product, rest = two_product(g_scaled, x_scaled)
         terms = np.concatenate([product, rest, -h_scaled[:, None]], 1)
+        values, plain = running_sum(terms)
     exact = g_exact & x_exact & h_exact
-    values = np.empty(len(h))
-    for k, line in enumerate(terms.tolist()):
+    for k in np.flatnonzero(~(plain & exact)).tolist():
         if exact[k]:
-            values[k] = fsum(line)
+            values[k] = fsum(terms[k].tolist())
         else:
             values[k] = as_float(plain_excess(g[k], h[k], x[k]))
     with np.errstate(all="ignore"):
@@ -146,6 +146,17 @@ def two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     a_high, a_low = _split(a)
     b_high, b_low = _split(b)
     return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def running_sum(terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # (k, n) -> (k,), (k,)
+    """Sums from left to right, and whether no addition was rounded (Knuth's two-sum): ties are many."""
+    total, plain = np.zeros(len(terms)), np.ones(len(terms), dtype=bool)
+    for term in np.ascontiguousarray(terms.T):
+        new = total + term
+        part = new - total
+        plain &= (total - (new - part)) + (term - part) == 0
+        total = new
+    return total, plain
 
 
 def _split(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -33,9 +33,9 @@ def ppl_rays(inequalities, equalities, n, lead, max_rays, report=None):
         cone.add_constraint(expression(row) == 0)
     for row in inequalities[:lead]:
         cone.add_constraint(expression(row) <= 0)
-    start = cone.minimized_generators()
-    lines = sum(g.is_line() for g in start)  # `lead` rows have the rank of all, so this stays
-    total, count, i, growth = len(inequalities), len(start) - lines - 1, lead, 2.0  # 1: the apex
+    found = cone.minimized_generators()
+    lines = sum(g.is_line() for g in found)  # `lead` rows have the rank of all, so this stays
+    total, count, i, growth = len(inequalities), len(found) - lines - 1, lead, 2.0  # 1: the apex
     while i < total:
         if report is not None:
             report(count, i, total)
@@ -44,11 +44,12 @@ def ppl_rays(inequalities, equalities, n, lead, max_rays, report=None):
         step, before = _stride(count, growth, total - i, max_rays), count
         for row in inequalities[i : i + step]:
             cone.add_constraint(expression(row) <= 0)
-        count = len(cone.minimized_generators()) - lines - 1
+        found = cone.minimized_generators()
+        count = len(found) - lines - 1
         i, growth = i + step, (max(count, 1) / max(before, 1)) ** (1 / step)
     if max_rays is not None and count > max_rays:
         raise OverBudget(count, total, total)
-    return [tuple(int(c) for c in g.coefficients()) for g in cone.minimized_generators() if g.is_ray()]
+    return [tuple(int(c) for c in g.coefficients()) for g in found if g.is_ray()]
 
 
 def _stride(count, growth, left, max_rays):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, ClassVar, Literal, Self, final
 
 import numpy as np
@@ -134,22 +133,37 @@ class AbstractParameterization(nn.Module, ABC):
                 the constants; NaN or infinity with `check_finite=True`.
             UnsupportedSetError: the method takes no such argument per sample.
         """
+        rows = {}
+        if not (A is None and b is None and lower is None and interior is None):
+            given = {"A": A, "b": b, "lower": lower, "interior": interior}
+            rows = {name: value for name, value in given.items() if value is not None}
+        # Whatever could be wrong costs microseconds to look at, so first what is right nearly always.
+        usual = z.ndim and z.shape[-1] == self.in_features and z.dtype == self.dtype
+        if not usual or rows or self.check_finite or self.blank:
+            self._check_call(z, rows)
+        kind = z.device.type
+        if kind != "meta" and torch.is_autocast_enabled(kind):
+            # Residuals in bfloat16 would be off by 1 %: constraints, like losses, are kept out of autocast.
+            with torch.autocast(kind, enabled=False):
+                return self._call(z, rows)
+        return self._call(z, rows)
+
+    def _call(self, z: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        """The map in the dtype of the constants, its value in that of the input."""
+        dtype, work = z.dtype, self.dtype
+        if dtype != work:
+            z = z.to(work)
+        if rows:
+            rows = {name: value.to(work) for name, value in rows.items()}
+        if self.strict:
+            return self.strict_map(z, dtype, **rows)
+        x = self.map(z, **rows)
+        return x if dtype == work else x.to(dtype)
+
+    def _check_call(self, z: Tensor, rows: dict[str, Tensor]) -> None:
         if self.blank:
             raise InvalidInputError(f"{self.name} was built without set-up: load a state_dict first")
         check_features(self.in_features, z, "z", f"{self.name} has {self.in_features} latent features")
-        given = {"A": A, "b": b, "lower": lower, "interior": interior}
-        rows = {name: value for name, value in given.items() if value is not None}
-        self._check_call(z, rows)
-        work = torch.promote_types(z.dtype, self.dtype)
-        rows = {name: value.to(work) for name, value in rows.items()}
-        kind = z.device.type
-        # Residuals in bfloat16 would be off by 1 %, so constraints, like losses, are kept out of autocast.
-        with torch.autocast(kind, enabled=False) if _autocast(kind) else nullcontext():
-            if self.strict:
-                return self.strict_map(z.to(work), z.dtype, **rows)
-            return self.map(z.to(work), **rows).to(z.dtype)
-
-    def _check_call(self, z: Tensor, rows: dict[str, Tensor]) -> None:
         if z.dtype == torch.float64 and self.dtype != torch.float64:
             raise InvalidInputError(
                 f"z is float64, the constants of {self.name} are float32: call .double() on the module"
@@ -225,8 +239,3 @@ class AbstractParameterization(nn.Module, ABC):
         """The sizes, for `print(module)`."""
         strict = f", strict={self.strict!r}" if self.strict else ""
         return f"in_features={self.in_features}, out_features={self.out_features}{strict}"
-
-
-def _autocast(kind: str) -> bool:
-    """Whether autocast is on for a type of device; the meta device has none."""
-    return kind != "meta" and torch.is_autocast_enabled(kind)

@@ -39,3 +39,13 @@ def limit(dtype: torch.dtype) -> float:
 def without_overflow(size: Tensor, x: Tensor) -> Tensor:  # (batch, 1), (batch, n) -> (batch, 1)
     """The norm of `x`, from its largest entry where the sum of squares is not finite."""
     return torch.where(torch.isfinite(size), size, largest(x) * x.shape[-1] ** 0.5)
+
+
+def flatten(z: Tensor) -> Tensor:  # (*batch, n) -> (batch, n)
+    """The batch dimensions as one."""
+    return z if z.ndim == 2 else z.reshape(-1, z.shape[-1])
+
+
+def like(z: Tensor, x: Tensor) -> Tensor:  # (*batch, n), (batch, n) -> (*batch, n)
+    """The inverse of `flatten`."""
+    return x if z.ndim == 2 else x.reshape(z.shape)

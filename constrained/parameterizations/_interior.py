@@ -19,7 +19,7 @@ from ..errors import UnsupportedSetError
 from ..polyhedron import Polyhedron
 from ..rounding import STORES, Dtypes, Margin, Sizes, gamma, products_are_reduced, unit
 from ._base import AbstractParameterization
-from ._guard import below, largest, limit, may_look, without_overflow
+from ._guard import below, flatten, largest, like, limit, may_look, without_overflow
 from ._moves import AbstractMove, Scaling, Shifting
 from ._per_sample import SampleRows, check_depth, check_gain, checked
 
@@ -60,6 +60,7 @@ class AbstractInterior(AbstractParameterization):
     def set_up(self, analysis: Analysis, target: np.ndarray, move: type[AbstractMove]) -> None:
         """Scale the rows to the target, register the constants, derive the margins."""
         self.prepare_blank(analysis.polyhedron)
+        self.move = move
         # As a shape, which is known while tracing and comes back from a file; likewise `steps` of refined.
         self.register_buffer("shifting", torch.zeros(int(move is Shifting), dtype=torch.bool))
         if self.strict and (reason := not_strict(analysis)):
@@ -87,11 +88,6 @@ class AbstractInterior(AbstractParameterization):
         """The sizes."""
         self.in_features, self.m = polyhedron.n, polyhedron.m
 
-    @property
-    def move(self) -> type[AbstractMove]:
-        """The way the target is used."""
-        return Shifting if len(self.shifting) else Scaling
-
     def _folded(self, rows: np.ndarray, bias: np.ndarray, target: np.ndarray) -> dict[torch.dtype, Constants]:
         """The scaled constants, for each dtype with its own margins in them."""
         folded = {dtype: (rows, bias, target) for dtype in STORES}
@@ -106,6 +102,8 @@ class AbstractInterior(AbstractParameterization):
 
     def refresh(self) -> None:
         """The margin for each dtype in which a value may be stored, or the reason why there is none."""
+        self.move: type[AbstractMove] = Shifting if len(self.shifting) else Scaling
+        self.full = "hull" not in self._buffers
         if not self.strict:
             return
         sizes = Sizes.of(self.value("rows").T, self.value("bias"), self.value("target"))
@@ -126,11 +124,11 @@ class AbstractInterior(AbstractParameterization):
 
     def map(self, z: Tensor, **rows: Tensor) -> Tensor:
         """Pull, level, move."""
-        x = self.pull(self.onto_hull(z.reshape(-1, self.in_features)))
+        x = self.pull(self.onto_hull(flatten(z)))
         if rows:
             sample = self._sample(z.shape[:-1], **rows)
-            return self.move.step(x, torch.relu(sample.level(x)), sample.target).reshape(z.shape)
-        return self.move.step(x, torch.relu(self.level(x)), self.target).reshape(z.shape)
+            return like(z, self.move.step(x, torch.relu(sample.level(x)), sample.target))
+        return like(z, self.move.step(x, torch.relu(self.level(x)), self.target))
 
     @final
     def level(self, x: Tensor) -> Tensor:  # (batch, n) -> (batch, 1)
@@ -140,7 +138,7 @@ class AbstractInterior(AbstractParameterization):
     @final
     def onto_hull(self, x: Tensor) -> Tensor:  # (batch, n) -> (batch, n)
         """The orthogonal projection onto the affine hull, `x - Q^T (Q x - f)`."""
-        if "hull" not in self._buffers:
+        if self.full:
             return x
         if self.strict and products_are_reduced(x):
             return self._onto_hull(*(v.double() for v in (x, self.hull, self.hull_offsets))).to(x.dtype)
@@ -152,37 +150,35 @@ class AbstractInterior(AbstractParameterization):
 
     def _along_hull(self, e: Tensor) -> Tensor:  # (batch, n) -> (batch, n)
         """The part of a direction that stays within the affine hull, `e - Q^T Q e`."""
-        return e if "hull" not in self._buffers else e - (e @ self.hull.mT) @ self.hull
+        return e if self.full else e - (e @ self.hull.mT) @ self.hull
 
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
         """The same with the margins of docs/strict.md."""
-        flat = z.reshape(-1, self.in_features)
+        flat, reduced = flatten(z), products_are_reduced(z)
         x = self.pull(self.onto_hull(flat))
-        if products_are_reduced(x):
+        if reduced:
             x = self.onto_hull(x)  # which the products of the pull may have left
         size = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
         if rows:
             sample = self._sample(z.shape[:-1], **rows)
-            return self._strict_sample(flat, x, size, dtype, sample).reshape(z.shape)
+            return like(z, self._strict_sample(flat, x, size, dtype, sample))
         margin = self._margins[dtype]
         if margin is None:
             raise UnsupportedSetError(
                 f"method {self.name!r} cannot be strict here: the set is so thin that rounding to {dtype} "
                 "alone can leave it; use a wider dtype"
             )
-        h = self._raised(x, size, margin, dtype)
-        if dtype == x.dtype and may_look(x) and below(h, torch.inf):
-            return self.move.step(x, h, self.target).reshape(z.shape)
-        size = without_overflow(size, x)
-        h = self._raised(x, size, margin, dtype)
-        return self._guarded(flat, x, h, dtype, self.target, self.anchor).reshape(z.shape)
+        h = self._raised(x, size, margin, dtype, reduced)
+        if dtype == self.dtype and may_look(x) and below(h, torch.inf):
+            return like(z, self.move.step(x, h, self.target))
+        h = self._raised(x, without_overflow(size, x), margin, dtype, reduced)
+        return like(z, self._guarded(flat, x, h, dtype, self.target, self.anchor))
 
-    def _raised(self, x: Tensor, size: Tensor, margin: Margin, dtype: torch.dtype) -> Tensor:
+    def _raised(self, x: Tensor, size: Tensor, margin: Margin, dtype: torch.dtype, reduced: bool) -> Tensor:
         """The level with its margin, at least 0, in the dtype of the work."""
-        level = self.level(x) if not products_are_reduced(x) else self._wide_level(x)
-        h = torch.add(level, size, alpha=margin.slope)
+        h = torch.add(self._wide_level(x) if reduced else self.level(x), size, alpha=margin.slope)
         if dtype == self.dtype:  # the rest of the margin is in the constants
-            return torch.relu(h).to(self.dtype)
+            return torch.relu(h).to(dtype)
         return torch.relu(h + margin.offset).to(self.dtype) * margin.gain
 
     def _wide_level(self, x: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from ..polyhedron import Polyhedron
 from ..rounding import DOUBLE, STORES, ClipMargin, ClipSizes, Dtypes, clip_margin, products_are_reduced, unit
 from ._base import AbstractParameterization
 from ._finish import strict_finish
-from ._guard import below, largest, limit, may_look
+from ._guard import below, flatten, largest, like, limit, may_look
 from ._interior import AbstractInterior
 from ._per_sample import checked
 
@@ -117,10 +117,9 @@ class HalfSpaces(AbstractParameterization):
 
     def map(self, z: Tensor, **bounds: Tensor) -> Tensor:  # (*batch, n) -> (*batch, n)
         """The closed form; one fused multiply-add for the correction."""
-        flat = z.reshape(-1, self.in_features)
+        flat = flatten(z)
         upper, lower = self._bounds(z.shape[:-1], **bounds)
-        excess = self._excess(flat @ self.rows, upper, lower)
-        return torch.addmm(flat, excess, self.inverse).reshape(z.shape)
+        return like(z, torch.addmm(flat, self._excess(flat @ self.rows, upper, lower), self.inverse))
 
     def _bounds(
         self, batch: torch.Size, b: Tensor | None = None, lower: Tensor | None = None
@@ -153,17 +152,17 @@ class HalfSpaces(AbstractParameterization):
         A sample for which that cannot do, since two bounds are nearer than the margin or numbers overflow,
         is brought inside by a move instead.
         """
-        margin, flat = self._margins[dtype], z.reshape(-1, self.in_features)
+        margin, flat = self._margins[dtype], flatten(z)
         if margin is None or (self._coarse and dtype == torch.float64):
-            return self._finished(flat, dtype, bounds).reshape(z.shape)
+            return like(z, self._finished(flat, dtype, bounds))
         given = self._bounds(z.shape[:-1], **bounds)
         size = torch.linalg.vector_norm(flat.detach(), dim=-1, keepdim=True)
         y, tight = self._tightened(flat, size, margin, *given)
         gap = self._gap if not bounds else self._narrowest(*given)
         if not bounds and dtype == z.dtype and may_look(z) and below(tight, self._gap / 2):
-            return y.reshape(z.shape)
+            return like(z, y)
         good = (tight < gap / 2) & (largest(y) <= limit(dtype))
-        return torch.where(good, y.to(dtype), self._finished(flat, dtype, bounds)).reshape(z.shape)
+        return like(z, torch.where(good, y.to(dtype), self._finished(flat, dtype, bounds)))
 
     def _tightened(
         self, z: Tensor, size: Tensor, margin: ClipMargin, upper: Tensor | None, lower: Tensor | None

@@ -32,14 +32,12 @@ def serves(entry: type[AbstractParameterization], name: str, strict: bool | str)
 
 
 def cases(strict: bool | str) -> list[tuple]:
-    """Each method on the set with the most in it that it serves; the plain map on the first one too."""
+    """Each method on one set that it serves: the one with the most in it, in tight mode the first one."""
     found = []
     for entry in PARAMETERIZATIONS:
-        if strict and entry.strict_map is AbstractParameterization.strict_map:
-            continue
-        served = [name for name in SETS if serves(entry, name, strict)]
-        chosen = dict.fromkeys([max(served, key=richness), *([] if strict else served[:1])])
-        found += [(entry, name, strict) for name in chosen]
+        if not strict or entry.strict_map is not AbstractParameterization.strict_map:
+            served = [name for name in SETS if serves(entry, name, strict)]
+            found.append((entry, served[0] if strict == "tight" else max(served, key=richness), strict))
     return found
 
 

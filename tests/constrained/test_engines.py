@@ -155,6 +155,22 @@ def test_exact_engines_return_primitive_vectors(engine):
     assert all(np.gcd.reduce(np.array(ray, dtype=object)) == 1 for ray in rays)
 
 
+NARROW = [
+    [[0, 0, 2, 1], [0, -1, -2, -2], [0, 0, -2, -1], [1, 1, 2, 0], [0, 2, 1, 1], [1, -1, 1, 1], [1, 2, 1, 2]]
+    + [[1, 1, 1, 1]],
+    [[0, 0, 1], [0, 0, -1], [1, 0, 0], [0, -1, 3]],
+    [[1, 0], [-1, 0]],
+]
+
+
+@pytest.mark.parametrize("A", NARROW)
+def test_normaliz_where_rows_hold_with_equality_on_the_whole_cone(A):
+    """The first is the one that Normaliz 3.11.0 gets wrong."""
+    V = cn.generators(cn.Polyhedron(A), engine="normaliz")
+    rays, lineality = extreme_rays(A, len(A[0]))
+    assert set(V.exact_rays) == rays and len(V.exact_rays) == len(rays) and len(V.exact_lines) == lineality
+
+
 def test_normaliz_and_its_budgets():
     P = cn.Polyhedron(random_cone(16, 40))
     with pytest.raises(cn.BudgetExceededError, match="after 1 s"):

@@ -228,36 +228,30 @@ def test_inside_autocast(entry, mode, dtype):
     check(P, expected)
 
 
-@each_mode
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@each_mode
 def test_compiled(entry, mode, dtype):
-    """The graph as torch traces it; `test_deployment.py` has the code that inductor makes of it."""
+    """The graph as torch traces it, at full precision and then, the same one, at reduced precision.
+
+    Nothing makes torch trace again when the setting changes (`test_deployment.py` has the code that
+    inductor makes of the graph).
+    """
     torch._dynamo.reset()
     name, P, layer = layer_of(entry, mode)
-    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True, dynamic=True)
+    compiled = torch.compile(layer, backend=on.reducing_backend, fullgraph=True, dynamic=True)
     for scale in (1e-3, 1.0, 1e3):
         z = on.points(layer, name, dtype, scale, 256, seed=7)
         x = compiled(z)
         assert x.dtype == dtype
         check(P, x)
-    z[3, 0] = float("nan")
-    x = compiled(z)
-    assert x[3].isnan().all() and torch.isfinite(x[4:]).all()
-
-
-@each_mode
-def test_compiled_before_products_are_reduced(entry, mode):
-    """A graph that was traced at full precision and is run, or traced again, at reduced precision."""
-    torch._dynamo.reset()
-    name, P, layer = layer_of(entry, mode)
-    compiled = torch.compile(layer, backend=on.reducing_backend, fullgraph=True)
-    z = on.points(layer, name, torch.float32, 1.0, 256, seed=8)
-    check(P, compiled(z))
     torch.set_float32_matmul_precision("medium")
     try:
         check(P, compiled(z))
     finally:
         torch.set_float32_matmul_precision("highest")
+    z[3, 0] = float("nan")
+    x = compiled(z)
+    assert x[3].isnan().all() and torch.isfinite(x[4:]).all()
 
 
 @each_mode

@@ -239,7 +239,8 @@ def cells(
     for dtype in DTYPES:
         layer = build(entry, name, strict, dtype)
         for k, scale in enumerate(scales(dtype)):
-            label = f"{entry.name}, {name}, strict={strict}, {str(dtype).removeprefix('torch.')}, scale {scale:.0e}"
+            where = f"{entry.name}, {name}, strict={strict}, {str(dtype).removeprefix('torch.')}"
+            label = f"{where}, scale {scale:.0e}"
             yield label, layer, points(layer, name, dtype, scale, count, seed + 100 * k)
 
 

@@ -220,17 +220,19 @@ class AbstractInterior(AbstractParameterization):
                 f"method {self.name!r} takes rows per sample only for a set A x <= b, every row with a "
                 "finite b and none an implicit equality"
             )
+        wide = self.rows.dtype  # float64 in tight mode
         rows, bias, target = self.rows.mT, self.bias, self.target
         if A is not None:
-            rows = checked("A", A, (self.m, self.out_features), batch)
-            bias = -self.bounds
+            rows = checked("A", A, (self.m, self.out_features), batch).to(wide)
+            bias = -self.bounds.to(wide)
         if b is not None:
-            bias = -checked("b", b, (self.m,), batch)
+            bias = -checked("b", b, (self.m,), batch).to(wide)
             bias = bias if A is not None else bias.index_select(-1, self.index) * self.scale
         if interior is not None:
             target = checked("interior", interior, (self.out_features,), batch)
             target = self._along_hull(target) if self.move is Shifting else self.onto_hull(target)
-        return SampleRows(rows, bias, target, check_depth(self.move.sample_depths(rows, bias, target)))
+        depth = check_depth(self.move.sample_depths(rows, bias, target.to(wide)))
+        return SampleRows(rows, bias, target, depth)
 
 
 def unit_rows(analysis: Analysis) -> tuple[np.ndarray, np.ndarray]:  # (q, n), (q,)

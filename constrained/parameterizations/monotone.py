@@ -88,9 +88,10 @@ class Monotone(AbstractParameterization):
 
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
         """As `map`: rounding keeps the order."""
-        finite = z.detach().abs().amax(-1, keepdim=True) < torch.inf
-        broken = torch.where(finite, 0.0, torch.nan)  # not z * 0: compilers take that for 0
-        return (self.map(z) + broken).to(dtype)
+        top = z.detach().abs().amax(-1, keepdim=True)
+        broken = torch.where(top < torch.inf, 0.0, torch.nan)  # not z * 0: compilers take that for 0
+        down = torch.where(top > torch.finfo(z.dtype).max / 1024, 2.0**-20, 1.0).to(z.dtype)  # sums overflow
+        return (self.map(z * down) / down + broken).to(dtype)
 
 
 def _sorted(y: Tensor) -> Tensor:  # (*batch, n) -> (*batch, n)

@@ -39,6 +39,7 @@ from ..generators import generators as enumerated
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization
 from ._finish import strict_finish
+from ._guard import largest
 from ._interior import AbstractInterior
 
 Lines = Literal["doubled", "free"]
@@ -186,8 +187,10 @@ class Rays(AbstractParameterization):
         return torch.cat([line * self.diagonal, line @ self.others], -1).index_select(-1, self.order)
 
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
-        """The value, feasible up to rounding, moved inside."""
-        return self.finish.strict_map(self.map(z), dtype)
+        """The value, feasible up to rounding, moved inside; where it overflows, from the origin."""
+        x = self.map(z)
+        y = self.finish.strict_map(torch.where(torch.isfinite(x), x, 0), dtype)
+        return torch.where(torch.isfinite(largest(z)), y, torch.nan)
 
 
 def _nearest_weights(z: Tensor) -> Tensor:  # (*batch, v) -> (*batch, v)

@@ -1,5 +1,6 @@
 """Every parameterization, plain and strict, under the contract of deployment."""
 
+import os
 from copy import deepcopy
 from functools import cache
 
@@ -57,6 +58,8 @@ def build_from(case: tuple, **options) -> AbstractParameterization:
 
 ALL = [case for strict in STRICT for case in cases(strict)]
 ONE_EACH = {case[0]: case for case in ALL if case[2] != "tight"}.values()
+"""One case a method, strict where it can be; DEPLOYMENT=all runs all cases, for a few minutes more."""
+CHOSEN = ALL if os.environ.get("DEPLOYMENT") == "all" else ONE_EACH
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +71,7 @@ def process_group(tmp_path_factory):
 
 
 class TestContract(DeploymentContract):
-    @pytest.fixture(params=ALL, ids=label)
+    @pytest.fixture(params=CHOSEN, ids=label)
     def case(self, request):
         torch._dynamo.reset()
         return request.param

@@ -228,16 +228,16 @@ def test_inside_autocast(entry, mode, dtype):
     check(P, expected)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @each_mode
-def test_compiled(entry, mode, dtype):
+def test_compiled(entry, mode):
     """The graph as torch traces it, at full precision and then, the same one, at reduced precision.
 
     Nothing makes torch trace again when the setting changes (`test_deployment.py` has the code that
-    inductor makes of the graph).
+    inductor makes of the graph). One dtype a mode: tracing takes most of the time.
     """
     torch._dynamo.reset()
     name, P, layer = layer_of(entry, mode)
+    dtype = torch.float32 if mode is True else torch.bfloat16
     compiled = torch.compile(layer, backend=on.reducing_backend, fullgraph=True, dynamic=True)
     for scale in (1e-3, 1.0, 1e3):
         z = on.points(layer, name, dtype, scale, 256, seed=7)

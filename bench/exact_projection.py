@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from constrained.errors import EngineError, InfeasibleError, require
+from constrained.errors import EngineError, InfeasibleError
 
 from .metrics import kkt_residual, stacked_rows
 from .problems._base import Instance
@@ -26,7 +26,6 @@ def nearest_points(instance: Instance, y: np.ndarray) -> np.ndarray:  # (q, n) -
     """
     if instance.project is not None:
         return instance.project(y)
-    require("scipy", "baselines")
     return np.array([_nearest(instance, point) for point in y]).reshape(y.shape)
 
 

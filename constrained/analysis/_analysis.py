@@ -24,7 +24,7 @@ from ._rows import Hull, Inequalities, unit
 class Analysis:
     """What is known of the polyhedron `{x : lower <= A x <= b, C x = d}`; see each property.
 
-    Asking an empty set for anything but its rows raises `InfeasibleError`. SciPy is needed: extra "plan".
+    Asking an empty set for anything but its rows raises `InfeasibleError`.
     """
 
     def __init__(self, polyhedron: Polyhedron) -> None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis import Analysis
+from ._interior import unit_rows
+from ._moves import Scaling, Shifting
 
 POINTS = 24
 SPREADS = (1.0, 4.0, 16.0)
@@ -41,6 +43,17 @@ class Rows:
         """The point moved into the set by its level."""
         h = np.maximum(((x @ self.A.T - self.b) / self.depths).max(-1, keepdims=True), 0)
         return x + h * self.target if self.shifting else self.target + (x - self.target) / (1 + h)
+
+
+def deep_rows(analysis: Analysis, shifting: bool) -> Rows:
+    """The unit rows within the hull, with the deepest direction or the interior point as target."""
+    A, b = unit_rows(analysis)
+    across = A @ analysis.hull.Q.T  # constant on the hull, Q x = f
+    A, b = A - across @ analysis.hull.Q, b - across @ analysis.hull.f
+    target = analysis.direction if shifting else analysis.interior_point
+    assert target is not None
+    depths = (Shifting if shifting else Scaling).depths(A, b, target)
+    return Rows(A, b, target, np.where(A.any(1), depths, 1.0), shifting)
 
 
 @dataclass(frozen=True)

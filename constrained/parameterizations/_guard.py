@@ -31,6 +31,11 @@ def largest(x: Tensor) -> Tensor:  # (batch, n) -> (batch, 1)
     return x.detach().abs().amax(-1, keepdim=True)
 
 
+def only_finite(x: Tensor, z: Tensor) -> Tensor:  # (*batch, n), (*batch, k) -> (*batch, n)
+    """`x`, NaN for each sample whose input `z` is not finite; not by `0 * z`, which compilers drop."""
+    return torch.where(largest(z) < torch.inf, x, torch.nan)
+
+
 def limit(dtype: torch.dtype) -> float:
     """What may be stored in a dtype without overflow, with room for a few roundings."""
     return torch.finfo(dtype).max * (1 - 4 * unit(dtype))

@@ -25,6 +25,7 @@ from ..analysis import analyse
 from ..errors import InfeasibleError, InvalidInputError, UnsupportedSetError, lookup
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization, Strict
+from ._guard import only_finite
 from ._interior import not_strict
 
 Call = Callable[..., Tensor]
@@ -175,7 +176,7 @@ class Blocks(AbstractParameterization):
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
         """Likewise; a sample that is not finite in one block is NaN in all of them."""
         x = self._run(z, lambda part, z, rows: part.strict_map(z, dtype, **rows), rows)
-        return torch.where(z.abs().amax(-1, keepdim=True) < torch.inf, x.to(dtype), torch.nan)
+        return only_finite(x.to(dtype), z)
 
     def _run(self, z: Tensor, call: Call, rows: dict[str, Tensor]) -> Tensor:
         if self.projection and self.interleaved:

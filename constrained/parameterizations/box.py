@@ -26,6 +26,7 @@ from torch import Tensor
 from ..errors import UnsupportedSetError
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization
+from ._guard import only_finite
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 """The rows of the tables of bounds, the finest first."""
@@ -107,9 +108,7 @@ class Box(AbstractParameterization):
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
         """The clamp with bounds that are numbers of `dtype`: rounding cannot lead past them."""
         self._check_dtype(dtype)
-        finite = z.detach().abs().amax(-1, keepdim=True) < inf
-        broken = torch.where(finite, 0.0, torch.nan)  # not z * 0: compilers take that for 0
-        return (self._clamp(z, dtype) + broken).to(dtype)
+        return only_finite(self._clamp(z, dtype).to(dtype), z)
 
     def _clamp(self, z: Tensor, dtype: torch.dtype) -> Tensor:
         row = DTYPES.index(dtype)

@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization
+from ._guard import largest, only_finite
 
 
 class Monotone(AbstractParameterization):
@@ -88,10 +89,9 @@ class Monotone(AbstractParameterization):
 
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
         """As `map`: rounding keeps the order."""
-        top = z.detach().abs().amax(-1, keepdim=True)
-        broken = torch.where(top < torch.inf, 0.0, torch.nan)  # not z * 0: compilers take that for 0
-        down = torch.where(top > torch.finfo(z.dtype).max / 1024, 2.0**-20, 1.0).to(z.dtype)  # sums overflow
-        return (self.map(z * down) / down + broken).to(dtype)
+        near_overflow = largest(z) > torch.finfo(z.dtype).max / 1024
+        down = torch.where(near_overflow, 2.0**-20, 1.0).to(z.dtype)
+        return only_finite((self.map(z * down) / down).to(dtype), z)
 
 
 def _sorted(y: Tensor) -> Tensor:  # (*batch, n) -> (*batch, n)

@@ -39,7 +39,7 @@ from ..generators import generators as enumerated
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization
 from ._finish import strict_finish
-from ._guard import largest
+from ._guard import only_finite
 from ._interior import AbstractInterior
 
 Lines = Literal["doubled", "free"]
@@ -189,8 +189,7 @@ class Rays(AbstractParameterization):
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
         """The value, feasible up to rounding, moved inside; where it overflows, from the origin."""
         x = self.map(z)
-        y = self.finish.strict_map(torch.where(torch.isfinite(x), x, 0), dtype)
-        return torch.where(torch.isfinite(largest(z)), y, torch.nan)
+        return only_finite(self.finish.strict_map(torch.where(torch.isfinite(x), x, 0), dtype), z)
 
 
 def _nearest_weights(z: Tensor) -> Tensor:  # (*batch, v) -> (*batch, v)

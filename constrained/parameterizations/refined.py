@@ -7,9 +7,8 @@ with the step to x shortened where it is longer than the move alone would be, so
 stay where they are. The first line is one over-relaxed step of the alternating direction method of
 multipliers (ADMM) on the dual of the projection, min_{mu >= 0} 1/2 ||A^T mu||^2 - (A z - b) mu, in one
 variable: mu = relu(v), scaled dual variable min(v, 0). Feasible at every k, onto the set; the orthogonal
-projection
-as k grows. Rows have unit norm and, with equalities, lie within the affine hull. rho and k come from
-the spectrum of A A^T and a stated accuracy, see `_calibration.py`.
+projection as k grows. Rows have unit norm and, with equalities, lie within the affine hull. rho and k
+come from the spectrum of A A^T and a stated accuracy, see `_calibration.py`.
 Differentiable almost everywhere, by unrolling. Cost: k products with an (m, m) matrix and three with an
 (n, m) one.
 Source: Boyd et al., Distributed Optimization and Statistical Learning via the Alternating Direction Method
@@ -18,18 +17,17 @@ of Multipliers, 2011, sec. 3.4.3 and 5.2; the feasible finish is ours.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from .._arrays import count
-from ..analysis import Analysis, analyse
+from ..analysis import analyse
 from ..errors import InvalidInputError
 from ..polyhedron import Polyhedron
 from ._base import Strict
-from ._calibration import RELAXATION, Rows, calibrate, sample_points
-from ._interior import AbstractInterior, unit_rows
-from ._moves import AbstractMove, Scaling, Shifting
+from ._calibration import RELAXATION, calibrate, deep_rows, sample_points
+from ._interior import AbstractInterior
+from ._moves import Scaling, Shifting
 
 RTOL = 0.01
 
@@ -78,8 +76,8 @@ class Refined(AbstractInterior):
         if not rtol > 0:
             raise InvalidInputError(f"rtol must be positive; found {rtol!r}")
         analysis = analyse(polyhedron)
-        rows = deep_rows(analysis)
-        self.set_up(analysis, rows.target, _move(polyhedron))
+        rows = deep_rows(analysis, shifting=analysis.direction is not None)
+        self.set_up(analysis, rows.target, Shifting if rows.shifting else Scaling)
         fixed = None if steps is None else count("steps", steps)
         chosen = calibrate(rows, sample_points(analysis), rtol, fixed)
         self.distortion = chosen.distortion
@@ -114,19 +112,3 @@ class Refined(AbstractInterior):
         too_far = squared > farthest.square()
         t = torch.where(too_far, farthest / torch.where(too_far, squared, 1).sqrt(), 1)
         return torch.addmm(x, t * mu, self.normals.mT, alpha=-1)
-
-
-def deep_rows(analysis: Analysis) -> Rows:
-    """The unit rows within the hull, and the target: the deepest direction if there is one, else point."""
-    A, b = unit_rows(analysis)
-    across = A @ analysis.hull.Q.T  # constant on the hull, Q x = f
-    A, b = A - across @ analysis.hull.Q, b - across @ analysis.hull.f
-    shifting = _move(analysis.polyhedron) is Shifting
-    target = analysis.direction if shifting else analysis.interior_point
-    assert target is not None
-    depths = _move(analysis.polyhedron).depths(A, b, target)
-    return Rows(A, b, target, np.where(A.any(1), depths, 1.0), shifting)
-
-
-def _move(polyhedron: Polyhedron) -> type[AbstractMove]:
-    return Scaling if analyse(polyhedron).direction is None else Shifting

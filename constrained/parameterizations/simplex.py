@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from ..errors import UnsupportedSetError
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization
+from ._guard import only_finite
 
 
 class Simplex(AbstractParameterization):
@@ -98,9 +99,7 @@ class Simplex(AbstractParameterization):
                 f"{self.largest:g}; use a wider dtype"
             )
         x = self.map(z).to(dtype)
-        finite = z.detach().abs().amax(-1, keepdim=True) < torch.inf
-        broken = torch.where(finite, 0.0, torch.nan)  # not z * 0: compilers take that for 0
-        return (self._under(x) if self.capped else x) + broken.to(dtype)
+        return only_finite(self._under(x) if self.capped else x, z)
 
     def _share(self, z: Tensor) -> Tensor:
         """Onto {x >= 0, sum x = total}; what ends above 0 is at most `total` below the largest feature."""

@@ -15,6 +15,7 @@ from constrained.parameterizations.monotone import Monotone
 from constrained.parameterizations.simplex import Simplex
 from tests.contracts import parameterization
 from tests.contracts.parameterization import ParameterizationContract
+from tests.exactness import exactly_feasible
 from tests.oracles import project_box, project_simplex
 
 METHODS = {entry.name: entry for entry in (Box, Simplex, Monotone)}
@@ -254,15 +255,8 @@ def test_gradients_are_finite_on_the_boundary(name):
 
 
 def holds_exactly(P, x):
-    """Every inequality, in rational arithmetic."""
-    G, h = P.inequalities()
-    rows = [[(j, Fraction(float(v))) for j, v in enumerate(row) if v] for row in G]
-    bounds = [Fraction(float(v)) for v in h]
-    for point in x.detach().double().tolist():
-        exact = [Fraction(v) for v in point]
-        if any(sum(v * exact[j] for j, v in row) > bound for row, bound in zip(rows, bounds, strict=True)):
-            return False
-    return True
+    """Every inequality of every sample, in exact arithmetic."""
+    return bool(exactly_feasible(P.A, P.b, P.lower, x).all())
 
 
 SCALES = {

@@ -22,16 +22,10 @@ from constrained.engines.normaliz_ import Normaliz
 from constrained.engines.ppl_ import Ppl
 from constrained.generators import check_generators, read_ext, write_ine
 from tests.brute_force import extreme_rays
+from tests.ray_engines import need_ray_engines, needs_lrs
 
-for _module, _package in (
-    ("ppl", "pplpy"),
-    ("flint", "python-flint"),
-    ("cdd", "pycddlib-standalone"),
-    ("PyNormaliz", "pynormaliz"),
-):
-    pytest.importorskip(_module, reason=f"the extra 'rays' is not installed: {_package}")
+need_ray_engines()
 
-needs_lrs = pytest.mark.skipif(shutil.which("lrs") is None, reason="no program lrs (Debian: lrslib)")
 needs_mplrs = pytest.mark.skipif(
     shutil.which("mplrs") is None or shutil.which("mpirun") is None,
     reason="no program mplrs or mpirun (Debian: mplrs, openmpi-bin)",

@@ -1,6 +1,5 @@
 """The enumeration of rays: brute force, known counts, all engines, budgets, verification."""
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations, product
 from math import comb
@@ -16,18 +15,11 @@ from constrained.exact import independent_rows, integer_rows
 from constrained.verification import verified_rays
 from tests.brute_force import extreme_rays
 from tests.interpreter import run_python
+from tests.ray_engines import need_ray_engines, needs_lrs
 
-for _module, _package in (
-    ("ppl", "pplpy"),
-    ("flint", "python-flint"),
-    ("cdd", "pycddlib-standalone"),
-    ("PyNormaliz", "pynormaliz"),
-):
-    pytest.importorskip(_module, reason=f"the extra 'rays' is not installed: {_package}")
+need_ray_engines()
 
-lrs = pytest.param(
-    "lrs", marks=pytest.mark.skipif(shutil.which("lrs") is None, reason="no program lrs (Debian: lrslib)")
-)
+lrs = pytest.param("lrs", marks=needs_lrs)
 ENGINES = ("exact", "normaliz", lrs, "cdd")
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 import constrained as cn
 from bench.problems.checkerboard import checkerboard, checkerboard_box
 from bench.problems.random_cone import random_cone
-from constrained import planner
+from constrained import _survey
+from constrained._survey import MAX_KINDS, Alternative
 from constrained.parameterizations import PARAMETERIZATIONS
-from constrained.planner import DISTORTION, MAX_CONDITION, MAX_KINDS, Alternative, plan
+from constrained.planner import DISTORTION, MAX_CONDITION, plan
 
 RNG = np.random.default_rng(5)
 
@@ -179,7 +180,7 @@ def test_blocks_get_their_methods_in_the_order_of_the_features():
 
 
 def test_too_many_kinds_of_blocks(monkeypatch):
-    monkeypatch.setattr(planner, "MAX_KINDS", 3)
+    monkeypatch.setattr(_survey, "MAX_KINDS", 3)
     assert plan(simplices(3)).method == "blocks"
     found = plan(simplices(4))
     assert found.method in ("gauge", "refined")

@@ -53,7 +53,7 @@ results: $(READY) ## tables from results/raw, figures and texts from the tables
 plots: $(READY) ## figures from results/tables alone
 	$(BIN)/python -m bench plots
 
-test: $(READY) ## the tests (at most 5 minutes)
+test: $(READY) ## the tests (about 8 minutes)
 	$(BIN)/python -m pytest -q
 
 lint: $(TOOLS) ## ruff, check and format

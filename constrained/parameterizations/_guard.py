@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,17 @@ def below(h: Tensor, bound: float) -> bool:
         return False
 
 
+def all_finite(x: Tensor) -> bool:
+    """Whether every entry is surely finite; False where that may not be looked at, or the sum overflows.
+
+    By the sum, which takes a third of the time of the largest absolute entry.
+    """
+    try:
+        return may_look(x) and math.isfinite(x.detach().sum().item())
+    except RuntimeError:  # torch.func.vmap
+        return False
+
+
 def largest(x: Tensor) -> Tensor:  # (batch, n) -> (batch, 1)
     """The largest absolute entry of each sample, without a gradient."""
     return x.detach().abs().amax(-1, keepdim=True)
@@ -33,6 +46,8 @@ def largest(x: Tensor) -> Tensor:  # (batch, n) -> (batch, 1)
 
 def only_finite(x: Tensor, z: Tensor) -> Tensor:  # (*batch, n), (*batch, k) -> (*batch, n)
     """`x`, NaN for each sample whose input `z` is not finite; not by `0 * z`, which compilers drop."""
+    if all_finite(z):
+        return x
     return torch.where(largest(z) < torch.inf, x, torch.nan)
 
 

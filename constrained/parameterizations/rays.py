@@ -39,7 +39,7 @@ from ..generators import generators as enumerated
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization
 from ._finish import strict_finish
-from ._guard import only_finite
+from ._guard import all_finite, only_finite
 from ._interior import AbstractInterior
 
 Lines = Literal["doubled", "free"]
@@ -189,7 +189,9 @@ class Rays(AbstractParameterization):
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
         """The value, feasible up to rounding, moved inside; where it overflows, from the origin."""
         x = self.map(z)
-        return only_finite(self.finish.strict_map(torch.where(torch.isfinite(x), x, 0), dtype), z)
+        if not all_finite(x):
+            x = torch.where(torch.isfinite(x), x, 0)
+        return only_finite(self.finish.strict_map(x, dtype), z)
 
 
 def _nearest_weights(z: Tensor) -> Tensor:  # (*batch, v) -> (*batch, v)

@@ -6,6 +6,7 @@ proj(y) = argmin_x 1/2 ||x - y||^2   subject to   lower <= A x <= b,  C x = d
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import perf_counter
@@ -53,6 +54,11 @@ class Projection:
     info: dict[str, Any] = field(default_factory=dict)
 
 
+Answer = tuple[Any, Sequence[Status]] | tuple[Any, Sequence[Status], dict[str, Tensor]]
+"""What `solve` returns: points, statuses and, if it likes, numbers for each row."""
+Points = tuple[Tensor, np.ndarray, dict[str, Tensor]]
+
+
 class AbstractProjection(ABC):
     """`projection = Osqp(P); result = projection(y)`.
 
@@ -73,6 +79,8 @@ class AbstractProjection(ABC):
     citation: ClassVar[str]
     batched: ClassVar[bool] = False
     """Whether `solve` handles the batch as a whole rather than point after point."""
+    tensors: ClassVar[bool] = False
+    """Whether `solve` takes a tensor, in the dtype and on the device of the call, and returns one."""
     default_tol: ClassVar[float]
 
     @final
@@ -110,10 +118,11 @@ class AbstractProjection(ABC):
         """
 
     @abstractmethod
-    def solve(self, state: Any, y: np.ndarray) -> tuple[np.ndarray, list[Status]]:
+    def solve(self, state: Any, y: Any) -> Answer:
         """Nearest points for the rows of `y` (q, n), float64 and finite: (q, n) and q statuses.
 
-        Rows without a point are NaN. INFEASIBLE on some rows beside SOLVED on others, which no set
+        `y` is an array, or a tensor as it was given where `tensors` is set. A third value, if any, is a
+        dictionary for `Projection.info` of one number a row each. Rows without a point are NaN. INFEASIBLE on some rows beside SOLVED on others, which no set
         allows, becomes FAILED.
         """
 
@@ -133,19 +142,36 @@ class AbstractProjection(ABC):
                 f"y must be a torch.Tensor, found {type(y).__name__}; try torch.as_tensor"
             )
         check_points(self.polyhedron, y, "y")
-        rows = y.detach().to("cpu", torch.float64).reshape(-1, y.shape[-1]).numpy()
-        finite = np.isfinite(rows).all(-1)
-        x, status = np.full_like(rows, np.nan), np.full(len(rows), Status.FAILED, dtype=object)
+        rows = y.detach().reshape(-1, y.shape[-1])
+        if not self.tensors:
+            rows = rows.to("cpu", torch.float64)
+        finite = None if len(rows) and torch.isfinite(rows.sum()) else torch.isfinite(rows).all(-1)
         start = perf_counter()
-        if finite.any():
-            x[finite], status[finite] = self._guarded(rows if finite.all() else rows[finite])
+        if finite is None:
+            x, status, info = self._guarded(rows)
+        else:
+            x, status, info = self._finite_rows(rows, finite)
         seconds = perf_counter() - start
-        points = torch.from_numpy(x).reshape(y.shape).to(y.device, y.dtype)
-        return Projection(points, status.reshape(y.shape[:-1]), {"solver_seconds": seconds})
+        shape = y.shape[:-1]
+        info = {name: value.reshape(shape) for name, value in info.items()}
+        points = x.reshape(y.shape).to(y.device, y.dtype)
+        return Projection(points, status.reshape(shape), {"solver_seconds": seconds} | info)
 
-    def _guarded(self, rows: np.ndarray) -> tuple[np.ndarray, list[Status]]:
+    def _finite_rows(self, rows: Tensor, finite: Tensor) -> Points:
+        x, status = torch.full_like(rows, torch.nan), np.full(len(rows), Status.FAILED, dtype=object)
+        if not finite.any():
+            return x, status, {}
+        found, status[finite.cpu().numpy()], info = self._guarded(rows[finite])
+        x = x.to(found.dtype)
+        x[finite] = found
+        whole = {name: value.new_full((len(rows),), torch.nan) for name, value in info.items()}
+        for name, value in info.items():
+            whole[name][finite] = value
+        return x, status, whole
+
+    def _guarded(self, rows: Tensor) -> Points:
         try:
-            x, status = self.solve(self._state, rows)
+            x, status, *rest = self.solve(self._state, rows if self.tensors else rows.numpy())
         except ConstraintError:
             raise
         except Exception as error:
@@ -156,4 +182,6 @@ class AbstractProjection(ABC):
                 "relax b, lower or d"
             )
         # A set is empty for every point or for none: one point found refutes the claim for another.
-        return x, [Status.FAILED if s is Status.INFEASIBLE else s for s in status]
+        statuses = np.array(status, dtype=object)
+        statuses[statuses == Status.INFEASIBLE] = Status.FAILED
+        return torch.as_tensor(x), statuses, dict(*rest)

@@ -12,7 +12,7 @@ TOOLS  := $(VENV)/.tools
 CUDA   := .venv-cuda/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-smoke bench-cuda results plots test lint types regress reference wheel clean
+.PHONY: help bench bench-full bench-smoke bench-cuda results plots peers test lint types regress reference wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ results: $(READY) ## tables from results/raw, figures and texts from the tables
 plots: $(READY) ## figures from results/tables alone
 	$(BIN)/python -m bench plots
 
+peers: $(READY) ## build the environments of other papers' layers into .peers (a few minutes)
+	$(BIN)/python -m baselines.peers
+
 test: $(READY) ## the tests (about 8 minutes)
 	$(BIN)/python -m pytest -q
 
@@ -76,4 +79,4 @@ wheel: $(READY) ## build the wheel and check that it holds `constrained` alone
 	@echo "the wheel holds constrained alone: $$(ls dist)"
 
 clean: ## remove environments, caches and build products; results stay
-	rm -rf $(VENV) .venv-cuda build dist .tox .pytest_cache .ruff_cache .hypothesis results/checkpoints *.egg-info
+	rm -rf $(VENV) .venv-cuda .peers build dist .tox .pytest_cache .ruff_cache .hypothesis results/checkpoints *.egg-info

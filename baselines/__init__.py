@@ -9,12 +9,60 @@ Importing this package imports no solver; building a projection imports its own.
 from constrained.errors import MissingDependencyError, lookup
 
 from ._base import AbstractProjection, Projection, Status
+from .batched_active_set import BatchedActiveSet
+from .box_ import ClosedBox
+from .clarabel_ import Clarabel
 from .cvxpy_ import Cvxpy
+from .cvxpy_solvers_ import (
+    CvxpyClarabel,
+    CvxpyDaqp,
+    CvxpyHighs,
+    CvxpyOsqp,
+    CvxpyPiqp,
+    CvxpyProxqp,
+    CvxpyQpalm,
+    CvxpyScs,
+)
 from .daqp_ import Daqp
 from .differentiable import DifferentiableProjection
+from .highs_ import Highs
+from .isotonic_ import ClosedIsotonic
+from .orthogonal_rows_ import ClosedOrthogonal
 from .osqp_ import Osqp
+from .piqp_ import Piqp
+from .proxqp_ import Proxqp
+from .proxqp_batch_ import ProxqpBatch
+from .qpalm_ import Qpalm
+from .quadprog_ import Quadprog
+from .scs_ import Scs
+from .simplex_ import ClosedSimplex
 
-PROJECTIONS: tuple[type[AbstractProjection], ...] = (Osqp, Daqp, Cvxpy)
+PROJECTIONS: tuple[type[AbstractProjection], ...] = (
+    Osqp,
+    Daqp,
+    BatchedActiveSet,
+    Quadprog,
+    Proxqp,
+    ProxqpBatch,
+    Piqp,
+    Clarabel,
+    Qpalm,
+    Scs,
+    Highs,
+    ClosedBox,
+    ClosedSimplex,
+    ClosedIsotonic,
+    ClosedOrthogonal,
+    Cvxpy,
+    CvxpyOsqp,
+    CvxpyDaqp,
+    CvxpyProxqp,
+    CvxpyPiqp,
+    CvxpyClarabel,
+    CvxpyQpalm,
+    CvxpyScs,
+    CvxpyHighs,
+)
 
 
 def projection(name: str) -> type[AbstractProjection]:

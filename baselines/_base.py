@@ -6,10 +6,11 @@ proj(y) = argmin_x 1/2 ||x - y||^2   subject to   lower <= A x <= b,  C x = d
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -39,6 +40,9 @@ class Status(StrEnum):
     """No point; the row is NaN."""
 
 
+STATUSES = {status: status for status in Status}
+
+
 @dataclass(frozen=True)
 class Projection:
     """The answer of a projection.
@@ -54,9 +58,18 @@ class Projection:
     info: dict[str, Any] = field(default_factory=dict)
 
 
-Answer = tuple[Any, Sequence[Status]] | tuple[Any, Sequence[Status], dict[str, Tensor]]
+Statuses = Sequence[Status] | np.ndarray
+Answer = tuple[Any, Statuses] | tuple[Any, Statuses, dict[str, Tensor]]
 """What `solve` returns: points, statuses and, if it likes, numbers for each row."""
 Points = tuple[Tensor, np.ndarray, dict[str, Tensor]]
+
+
+def accuracies(default: float) -> Mapping[str, float]:
+    """The three accuracies that every solver can be asked for by name, as in qpbenchmark.
+
+    `default` is the tolerance that the solver itself starts with, in the adapter's meaning of `tol`.
+    """
+    return MappingProxyType({"default": default, "mid": 1e-6, "high": 1e-9})
 
 
 class AbstractProjection(ABC):
@@ -64,7 +77,9 @@ class AbstractProjection(ABC):
 
     Args:
         polyhedron: the set.
-        tol: the accuracy asked of the solver, translated inside each adapter; default: the adapter's.
+        tol: the accuracy asked of the solver, translated inside each adapter: a number, or "default"
+            (the solver's own), "mid" (1e-6) or "high" (1e-9), see `settings`. If none is given,
+            `default_tol`: what takes this solver within 1e-6 of the projection, relative, where it can.
 
     An adapter states its name and capabilities and defines `setup` (once a set, timed as set-up)
     and `solve` (once a batch). A new one is a file beside this one and a line in the tuple of
@@ -82,21 +97,33 @@ class AbstractProjection(ABC):
     tensors: ClassVar[bool] = False
     """Whether `solve` takes a tensor, in the dtype and on the device of the call, and returns one."""
     default_tol: ClassVar[float]
+    settings: ClassVar[Mapping[str, float]] = accuracies(default=1e-9)
+    """Accuracies by name; an adapter states the solver's own, 1e-9 stands for one that has none."""
+    wraps: ClassVar[str] = ""
+    """Name of the solver of the suite that this one only models for; measured in fewer cells."""
 
     @final
-    def __init__(self, polyhedron: Polyhedron, tol: float | None = None, **options: Any) -> None:
+    def __init__(self, polyhedron: Polyhedron, tol: float | str | None = None, **options: Any) -> None:
         if not isinstance(polyhedron, Polyhedron):
             raise InvalidInputError(
                 f"expected a constrained.Polyhedron, found {type(polyhedron).__name__}; try Polyhedron(A)"
             )
         self.check_available()
         self.polyhedron = polyhedron
-        self.tol = self.default_tol if tol is None else float(tol)
-        if not 0 < self.tol < 1:
-            raise InvalidInputError(f"tol must lie between 0 and 1; found {tol}")
+        self.tol = self._number(self.default_tol if tol is None else tol)
         if (reason := self.accepts(polyhedron)) is not None:
             raise UnsupportedSetError(f"projection {self.name!r} cannot serve {polyhedron}: {reason}")
         self._state = self.setup(polyhedron, self.tol, **options)
+
+    @classmethod
+    def _number(cls, tol: float | str) -> float:
+        if isinstance(tol, str) and tol not in cls.settings:
+            names = ", ".join(repr(name) for name in cls.settings)
+            raise InvalidInputError(f"tol must be a number or one of {names}; found {tol!r}")
+        number = cls.settings[tol] if isinstance(tol, str) else float(tol)
+        if not 0 < number < 1:
+            raise InvalidInputError(f"tol must lie between 0 and 1; found {tol}")
+        return number
 
     @classmethod
     @final
@@ -121,9 +148,9 @@ class AbstractProjection(ABC):
     def solve(self, state: Any, y: Any) -> Answer:
         """Nearest points for the rows of `y` (q, n), float64 and finite: (q, n) and q statuses.
 
-        `y` is an array, or a tensor as it was given where `tensors` is set. A third value, if any, is a
-        dictionary for `Projection.info` of one number a row each. Rows without a point are NaN. INFEASIBLE on some rows beside SOLVED on others, which no set
-        allows, becomes FAILED.
+        `y` is an array, or a tensor as it was given where `tensors` is set. A third value, if any, is
+        a dictionary for `Projection.info` of one number a row each. Rows without a point are NaN.
+        INFEASIBLE on some rows beside SOLVED on others, which no set allows, becomes FAILED.
         """
 
     @final
@@ -158,7 +185,7 @@ class AbstractProjection(ABC):
         return Projection(points, status.reshape(shape), {"solver_seconds": seconds} | info)
 
     def _finite_rows(self, rows: Tensor, finite: Tensor) -> Points:
-        x, status = torch.full_like(rows, torch.nan), np.full(len(rows), Status.FAILED, dtype=object)
+        x, status = torch.full_like(rows, torch.nan), np.array([Status.FAILED] * len(rows), dtype=object)
         if not finite.any():
             return x, status, {}
         found, status[finite.cpu().numpy()], info = self._guarded(rows[finite])
@@ -182,6 +209,7 @@ class AbstractProjection(ABC):
                 "relax b, lower or d"
             )
         # A set is empty for every point or for none: one point found refutes the claim for another.
-        statuses = np.array(status, dtype=object)
+        # NumPy's `full` turns a status into the plain string that it equals; it is one again here.
+        statuses = np.array([STATUSES[entry] for entry in status], dtype=object)
         statuses[statuses == Status.INFEASIBLE] = Status.FAILED
         return torch.as_tensor(x), statuses, dict(*rest)

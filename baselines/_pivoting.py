@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from ._dual import SHIFT, Dual
+from ._dual import Dual
+from ._equality import equality_solve
 
 MOST_PIVOTS, FEWER_PIVOTS = 30, 4
 CHANCES = 3
 """Exchanges of all wrong rows without fewer of them, before they are exchanged one at a time."""
-REFINEMENTS = 3
-"""Of shifted systems, each worth five digits."""
-ROUNDS = 2
-"""Of the iteration, each worth six digits."""
 ROUNDING = 1e-12
 """What counts as 0 in a residual or multiplier, relative to its size."""
-SIZES = (16, 32, 48, *(int(60 * 1.2**k) for k in range(32)))
-"""Samples are factorised together that have no more active rows than the same of these."""
-MOST_ENTRIES = {"cpu": 2**18, "cuda": 2**26}
-"""Of the matrices that are factorised at once: as many as a cache holds, or a part of a device's memory."""
 PRECISE = 1e-11
 """KKT residuals above this are tried to be lowered."""
 FEW = 32
@@ -140,90 +131,3 @@ def kkt_residual(dual: Dual, e: Tensor, u: Tensor, size: Tensor) -> Tensor:  # -
         gap = torch.where(u > 0, s.abs(), torch.where(torch.isinf(dual.width), wide, below.abs()))
     residual = torch.maximum(primal / wide, u.abs() / size * (gap / wide))
     return residual.amax(-1).clamp_min(0).nan_to_num(torch.inf)
-
-
-def equality_solve(dual: Dual, target: Tensor, active: Tensor, prior: Tensor, margin: Tensor) -> Tensor:
-    """`(A A^T)_SS u_S = target_S` for each sample's rows S = `active` (q, m); 0 elsewhere.
-
-    Where the residual exceeds `margin`, which tells of rows that depend on each other, the system is shifted
-    and refined from `prior`.
-    """
-    if dual.iterations:
-        return _iterated(dual, target, active, prior)
-    u = torch.zeros_like(target)
-    for group in _groups(active):
-        u[group] = _factorised(dual.gram, 0.0, target[group], active[group], u[group], 1)
-    if dual.independent:
-        return u
-    rest = (torch.addmm(target, u, dual.gram[:-1, :-1], alpha=-1).abs() > margin) & active | ~u.isfinite()
-    again = rest.any(-1).nonzero()[:, 0]
-    for group in _groups(active[again]):
-        rows = again[group]
-        u[rows] = _factorised(
-            dual.gram, SHIFT, target[rows], active[rows], prior[rows] * active[rows], REFINEMENTS
-        )
-    return u
-
-
-def _groups(active: Tensor) -> Sequence[Tensor | slice]:
-    """Samples with about as many active rows, so that little is computed for the padding."""
-    counts = active.sum(-1)
-    if not len(counts):
-        return []
-    k, most = int(counts.max()), MOST_ENTRIES[active.device.type]
-    if k <= SIZES[0] and len(counts) * k * k <= most:
-        return [slice(None)]
-    size = torch.bucketize(counts, torch.tensor(SIZES, device=counts.device))
-    groups = []
-    for i in size.unique().tolist():
-        entries = SIZES[i] ** 2 if i < len(SIZES) else k * k
-        groups += (size == i).nonzero()[:, 0].split(max(1, most // entries))
-    return groups
-
-
-def _factorised(
-    gram: Tensor, shift: float, target: Tensor, active: Tensor, u: Tensor, refinements: int
-) -> Tensor:
-    """`u + (G_SS + shift)^-1 (target - G u)_S`, repeated, with one factorisation of the compacted systems."""
-    q, m = active.shape
-    counts = active.sum(-1)
-    k = int(counts.max())
-    if not k:
-        return torch.zeros_like(target)
-    sample, row = active.nonzero(as_tuple=True)
-    position = torch.arange(len(sample), device=row.device) - (counts.cumsum(0) - counts)[sample]
-    index = torch.full((q, k), m, dtype=torch.int32, device=row.device)
-    index[sample, position] = row.int()
-    pairs = index[:, :, None] * (m + 1) + index[:, None]
-    matrix = gram.view(-1).index_select(0, pairs.view(-1)).view(q, k, k)
-    matrix.diagonal(dim1=-2, dim2=-1).add_((index == m).to(gram.dtype) + shift)
-    L, _ = torch.linalg.cholesky_ex(matrix)
-    for step in range(refinements):
-        r = torch.addmm(target, u, gram[:-1, :-1], alpha=-1) if step or shift else target
-        right = r.new_zeros(q, k)
-        right[sample, position] = r[sample, row]
-        half = torch.linalg.solve_triangular(L, right[..., None], upper=False)
-        found = torch.linalg.solve_triangular(L.mT, half, upper=True)[..., 0]
-        u = u.index_put((sample, row), found[sample, position], accumulate=True)
-    return u
-
-
-def _iterated(dual: Dual, target: Tensor, active: Tensor, prior: Tensor) -> Tensor:
-    """By Chebyshev iteration in float32 on residuals in float64, for a Gram matrix near the identity.
-
-    The eigenvalues of every principal submatrix lie between those of the whole.
-    """
-    gram, mask = dual.gram[:-1, :-1], active.float()
-    centre, radius = (dual.largest + dual.smallest) / 2, (dual.largest - dual.smallest) / 2
-    u = prior * active
-    for _ in range(ROUNDS):
-        residual = torch.addmm(target, u, gram, alpha=-1).float() * mask
-        step = residual / centre
-        total, ratio = step, radius / centre
-        for _ in range(dual.iterations):
-            residual.addmm_(step, dual.narrow_gram, alpha=-1).mul_(mask)
-            new = radius / (2 * centre - radius * ratio)
-            step = step.mul(ratio * new).add_(residual, alpha=2 / (2 * centre - radius * ratio))
-            total, ratio = total + step, new
-        u = u + total
-    return u

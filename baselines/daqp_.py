@@ -25,7 +25,7 @@ import numpy as np
 from constrained.errors import EngineError
 from constrained.polyhedron import Polyhedron
 
-from ._base import AbstractProjection, Status
+from ._base import AbstractProjection, Status, accuracies
 
 INFINITY = 1e30
 EQUALITY = 5
@@ -45,11 +45,12 @@ class Daqp(AbstractProjection):
 
     Args:
         polyhedron, tol: see `AbstractProjection`; `tol` is DAQP's `primal_tol`. Its `dual_tol`
-            stays at DAQP's own 1e-12.
+            stays at DAQP's own 1e-12. "default" is DAQP's own primal 1e-6; 1e-11 by default.
     """
 
     name, requires, citation = "daqp", ("daqp",), "arnstrom2022"
     default_tol = 1e-11
+    settings = accuracies(default=1e-6)
 
     def setup(self, polyhedron: Polyhedron, tol: float) -> _State:
         """One DAQP workspace; an empty set may be noticed here already."""

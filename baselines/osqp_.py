@@ -22,7 +22,7 @@ import numpy as np
 
 from constrained.polyhedron import Polyhedron
 
-from ._base import AbstractProjection, Status
+from ._base import AbstractProjection, Status, accuracies
 
 STATUS = {
     "solved": Status.SOLVED,
@@ -36,12 +36,14 @@ class Osqp(AbstractProjection):
     """Projection by OSQP, see `AbstractProjection`.
 
     Args:
-        polyhedron, tol: see `AbstractProjection`; `tol` is 1e-6 in the paper and by default.
+        polyhedron, tol: see `AbstractProjection`; `tol` is 1e-6 in the paper and by default;
+            "default" is OSQP's own 1e-3.
         max_iter: iterations before a point is given up as INACCURATE; OSQP's default is 4000.
     """
 
     name, requires, citation = "osqp", ("osqp", "scipy"), "stellato2020"
     default_tol = 1e-6
+    settings = accuracies(default=1e-3)
 
     def setup(self, polyhedron: Polyhedron, tol: float, max_iter: int = 4000) -> Any:
         """One scaled and factorised OSQP workspace."""

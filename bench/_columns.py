@@ -7,9 +7,10 @@ from dataclasses import dataclass
 CELL = ("problem", "family", "method", "role", "device", "dtype", "status")
 SIZES = ("n", "m", "batch")
 TIMES = ("us_per_sample", "us_q25", "us_q75", "rounds")
+SUCCESS = ("success_1e3", "success_1e6", "success_1e9")
 KEY = ("problem", "method", "batch", "dtype")
 
-ROLES = ("embedded", "projection", "yardstick")
+ROLES = ("embedded", "projection", "peer", "yardstick")
 STATUSES = ("ok", "skipped", "refused", "failed", "timeout")
 
 
@@ -49,6 +50,7 @@ TABLES = {
             "ratio_floor", "ratio_floor_low", "ratio_floor_high",
             "ratio_plain", "ratio_plain_low", "ratio_plain_high",
             "setup_ms", "peak_mb", "violation", "infeasible_share", "broken_share", "distance", "excess",
+            *SUCCESS,
         ),
         flags=("stable",),
         key=KEY,
@@ -66,6 +68,17 @@ TABLES = {
     ),
     "planning": Columns(
         names=CELL, counts=SIZES, text=("reason",), numbers=(*TIMES, "peak_mb"), flags=("stable",), key=KEY
+    ),
+    "accuracy": Columns(
+        names=CELL,
+        counts=SIZES,
+        text=("reason",),
+        numbers=(
+            *TIMES, "solver_us_per_sample", "speedup_osqp", "speedup_osqp_low", "speedup_osqp_high",
+            "setup_ms", "violation", "distance", *SUCCESS,
+        ),
+        flags=("stable",),
+        key=KEY,
     ),
     "training": Columns(
         names=("network",),
@@ -93,7 +106,8 @@ TABLES = {
 LEGEND = {
     "problem": "family and size n x m: n features, m constraints",
     "role": "embedded: a map into the set, part of the network; projection: nearest point of the set, "
-    "afterwards; yardstick: a plain Linear(n, n), and the floor, the least that looks at every constraint",
+    "afterwards; peer: another paper's layer, in its own process; yardstick: a plain Linear(n, n), and the "
+    "floor, the least that looks at every constraint",
     "batch": "points in one call",
     "status": "ok, skipped (not installed), refused (does not apply to this set), failed or timeout",
     "us a sample": "time of one call, tensor in to tensor out, divided by the batch: median [quartiles]; "
@@ -110,7 +124,9 @@ LEGEND = {
     "peak MB": "peak memory of the call",
     "violation": "largest max(A x - b) of the answers, in float64, from the returned numbers",
     "infeasible": "share of the answers with any violation at all, rounding included; decided exactly",
-    "distance": "projections: largest relative distance to the exact projection",
+    "distance": "projections and peers: largest relative distance to the exact projection",
+    "within 1e-6": "projections and peers: share of the answers within 1e-6 of the exact projection and of "
+    "the set, relative",
     "excess": "embedded maps that take a point to project: how far they move it, as a multiple of the "
     "distance to the exact projection (median); 1 is nearest",
 }

@@ -27,8 +27,8 @@ class Cell:
     seed: int = 0
     strict: bool = False
     """Whether the strict variants of the maps are measured as well."""
-    projections: bool = True
-    """Whether projections are measured: one point at a time, their time a sample is that of any batch."""
+    field: bool = False
+    """Whether peers' layers are measured as well, and modelling tools around solvers that are there bare."""
 
     def generate(self) -> Instance:
         """The instance; the same cell gives the same bytes."""
@@ -42,7 +42,8 @@ class Cell:
 class Grid:
     """Cells, the seconds of timing a method, and when a call or a set-up is a time-out.
 
-    `cells` are those of inference, `steps` those of the training step, `plans` those of planning.
+    `cells` are those of inference, `steps` those of the training step, `plans` those of planning,
+    `accuracy` those where the projections are asked for different accuracies.
     """
 
     name: str
@@ -50,14 +51,15 @@ class Grid:
     budget: float
     steps: tuple[Cell, ...] = ()
     plans: tuple[Cell, ...] = ()
+    accuracy: tuple[Cell, ...] = ()
     call_limit: float = 30.0
     setup_limit: float = 20.0
     kept: bool = True
     """Whether its rows go to `results/raw`."""
 
 
-def _cones(*sizes: tuple[int, int], batch: int = 256, strict: bool = False) -> tuple[Cell, ...]:
-    return tuple(Cell("random_cone", size, batch, strict=strict) for size in sizes)
+def _cones(*sizes: tuple[int, int], batch: int = 256, **options: bool) -> tuple[Cell, ...]:
+    return tuple(Cell("random_cone", size, batch, **options) for size in sizes)
 
 
 def _polytopes(*sizes: tuple[int, int], batch: int = 256, strict: bool = False) -> tuple[Cell, ...]:
@@ -72,10 +74,17 @@ def _planning(*sizes: int) -> tuple[Cell, ...]:
     return _cones(*((size, size) for size in sizes), batch=1)
 
 
+def _accuracy(batch: int) -> tuple[Cell, ...]:
+    sizes = (("random_cone", (64, 32)), ("random_polytope", (64, 128)))
+    return tuple(Cell(*size, batch, dtype="float64") for size in sizes)
+
+
 def _smoke() -> Grid:
-    board = Cell(*CHECKERBOARD, batch=8, strict=True)
+    board = Cell(*CHECKERBOARD, batch=8, strict=True, field=True)
     cells = (board, *_cones((6, 9), batch=8), *_polytopes((5, 8), batch=8, strict=True), *_named(4, batch=8))
-    return Grid("smoke", cells, 0.02, steps=_cones((6, 9), batch=8), plans=_planning(10), kept=False)
+    accuracy = (Cell("random_cone", (6, 9), 8, dtype="float64"),)
+    steps = _cones((6, 9), batch=8)
+    return Grid("smoke", cells, 0.02, steps, _planning(10), accuracy, kept=False)
 
 
 def _short() -> Grid:
@@ -84,20 +93,22 @@ def _short() -> Grid:
 
 
 def _default() -> Grid:
-    headline = Cell(*CHECKERBOARD, strict=True)
+    headline = Cell(*CHECKERBOARD, strict=True, field=True)
     sweep_n = _cones((8, 8), (16, 8), (64, 8), (256, 8), (784, 8))
-    sweep_m = _cones((8, 4), (8, 12), (8, 16), (8, 32))
-    wide = _cones((64, 32), (784, 16), (128, 256), strict=True)
+    sweep_m = (*_cones((8, 4), (8, 12)), *_cones((8, 16), (16, 64), field=True), *_cones((8, 32)))
+    wide = _cones((64, 32), (784, 16), (128, 256), strict=True, field=True)
     polytopes = (*_polytopes((8, 32)), *_polytopes((128, 256), strict=True))
-    single = (Cell(*CHECKERBOARD, batch=1), *_cones((64, 32), batch=1))
-    many = (Cell(*board, 4096, projections=False) for board in (CHECKERBOARD, ("random_cone", (64, 32))))
+    batches = (
+        Cell(*board, batch) for board in (CHECKERBOARD, ("random_cone", (64, 32))) for batch in (1, 32, 4096)
+    )
     return Grid(
         "default",
-        (headline, *sweep_n, *sweep_m, *wide, *polytopes, *_named(64), *single, *many),
-        budget=0.5,
-        steps=(Cell(*CHECKERBOARD), *_cones((64, 32), (128, 256))),
+        (headline, *sweep_n, *sweep_m, *wide, *polytopes, *_named(64), *batches),
+        budget=0.4,
+        steps=(Cell(*CHECKERBOARD, field=True), *_cones((64, 32), field=True), *_cones((128, 256))),
         plans=_planning(200, 1000),
-        call_limit=15.0,
+        accuracy=_accuracy(32),
+        call_limit=5.0,
         setup_limit=5.0,
     )
 
@@ -105,15 +116,18 @@ def _default() -> Grid:
 def _full() -> Grid:
     from .problems import FAMILIES
 
-    headline = Cell(*CHECKERBOARD, strict=True)
+    headline = Cell(*CHECKERBOARD, strict=True, field=True)
     problems = [(entry.name, size) for entry in FAMILIES for size in entry.sizes]
-    cells = (Cell(*problem, batch, strict=True) for problem in problems for batch in (1, 32, 256, 4096))
+    cells = (
+        Cell(*problem, batch, strict=True, field=True) for problem in problems for batch in (1, 32, 256, 4096)
+    )
     return Grid(
         "full",
         (headline, *(cell for cell in cells if cell != headline)),
         budget=2.0,
-        steps=tuple(Cell(*problem, batch) for problem in problems for batch in (256, 4096)),
+        steps=tuple(Cell(*problem, batch, field=True) for problem in problems for batch in (256, 4096)),
         plans=_planning(50, 100, 200, 500, 1000),
+        accuracy=_accuracy(256),
         call_limit=60.0,
     )
 

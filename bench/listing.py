@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from baselines import PROJECTIONS
+from baselines.peers import PEERS, AbstractPeer
+from baselines.peers._versions import versions
 from constrained.engines import ENGINES
 from constrained.errors import MissingDependencyError
 from constrained.parameterizations import PARAMETERIZATIONS
@@ -20,7 +22,9 @@ def listing() -> str:
     lines += ["parameterizations:"]
     lines += [f"  {p.name:15} {_first_line(p)}" for p in PARAMETERIZATIONS]
     lines += ["projections:"]
-    lines += [f"  {p.name:15} {_available(p)}" for p in PROJECTIONS]
+    lines += [f"  {p.name:19} {_available(p)}" for p in PROJECTIONS]
+    lines += ["peers (other papers' layers):"]
+    lines += [f"  {p.name:15} {_peer(p)}" for p in PEERS]
     lines += ["ray engines:", *(f"  {e.name:15} {_first_line(e)}" for e in ENGINES)]
     lines += ["problem families:", *(f"  {f.name:15} {len(f.sizes)} sizes" for f in FAMILIES)]
     lines += ["grids:"]
@@ -40,7 +44,17 @@ def _available(entry: type) -> str:
         entry.check_available()
     except MissingDependencyError as error:
         return f"not available: {error}"
-    return ", ".join(f"{module} {_version(module)}" for module in entry.requires)
+    return ", ".join(f"{module} {_version(module)}" for module in entry.requires) or "built in"
+
+
+def _peer(entry: type[AbstractPeer]) -> str:
+    """What it promises, and the versions in its environment."""
+    try:
+        entry.check_available()
+    except MissingDependencyError as error:
+        return f"{entry.kind}; not available: {error}"
+    found = versions(entry)
+    return f"{entry.kind}; " + ", ".join(f"{name} {number}" for name, number in found.items())
 
 
 def _version(module: str) -> str:

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 PACKAGES = (
-    "torch", "numpy", "scipy", "osqp", "daqp", "cvxpy", "clarabel", "scs", "pplpy", "python-flint",
-    "pycddlib-standalone", "pytest-benchmark", "mlxtend",
+    "torch", "numpy", "scipy", "osqp", "daqp", "quadprog", "proxsuite", "piqp", "clarabel", "qpalm", "scs",
+    "highspy", "cvxpy", "pplpy", "python-flint", "pycddlib-standalone", "pynormaliz", "pytest-benchmark",
+    "mlxtend",
 )  # fmt: skip
 ROOT = Path(__file__).resolve().parent.parent
 

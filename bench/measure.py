@@ -28,12 +28,14 @@ from .grid import Cell, Grid
 from .machine import device_name
 from .memory import with_peak
 from .methods import AbstractMethod, Prepared, Target
-from .metrics import broken_share, distance, excess, infeasible_share, violations
+from .metrics import broken_share, distance, excess, infeasible_share, success, violations
 from .problems._base import Instance
-from .timing import interleave, timed
+from .timing import OwnSeconds, interleave, timed
 
 JUDGED = 32
 """Points of a batch whose true projection is computed."""
+SUCCESS = {"success_1e3": 1e-3, "success_1e6": 1e-6, "success_1e9": 1e-9}
+"""Shares of the judged points within these tolerances of the true projection, and of the set."""
 PROBE = 4
 """Points on which the time of a whole batch is first estimated."""
 
@@ -57,6 +59,7 @@ class Contestant:
     row: Row
     call: Callable[[], Any] | None = None
     solver_seconds: list[float] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
 
 
 def measure_cell(
@@ -84,7 +87,11 @@ def measure_cell(
             _get_ready(contestant, instance, target, grid, judge)
         except Exception as error:
             contestant.row |= {"status": _status(error), "reason": _sentence(error)}
-    _time(contestants, device, grid.budget)
+    try:
+        _time(contestants, device, grid.budget)
+    finally:
+        for contestant in contestants:
+            contestant.close()
     return [contestant.row for contestant in contestants]
 
 
@@ -115,8 +122,10 @@ class Judge:
         if prepared.projects:
             y = self.points[:JUDGED].double().numpy()
             row["excess"] = _number(excess(y, point[:JUDGED], self.nearest))
-            if method.role == "projection":
+            if method.role != "embedded":
                 row["distance"] = _number(distance(point[:JUDGED], self.nearest))
+                for name, tolerance in SUCCESS.items():
+                    row[name] = success(self.instance.polyhedron, point[:JUDGED], self.nearest, tolerance)
         return row
 
 
@@ -144,6 +153,7 @@ def _get_ready(contestant: Contestant, instance: Instance, target: Target, grid:
 
     def first() -> tuple[Prepared, float, Tensor, Tensor]:
         prepared = method.prepare(instance, target)
+        contestant.close = prepared.close
         setup = perf_counter() - start
         inputs = _inputs(prepared, judge.points, target)
         _probe(prepared, inputs, target.device, grid.call_limit)
@@ -154,7 +164,9 @@ def _get_ready(contestant: Contestant, instance: Instance, target: Target, grid:
     if method.feasible:
         row |= judge.score(method, prepared, output)
 
-    def call() -> None:
+    def call() -> OwnSeconds | None:
+        if prepared.clock is not None:
+            return OwnSeconds(prepared.clock())
         prepared.run(inputs)
         if prepared.solver_seconds is not None:
             contestant.solver_seconds.append(prepared.solver_seconds())
@@ -172,9 +184,11 @@ def _inputs(prepared: Prepared, points: Tensor, target: Target) -> Tensor:
 
 def _probe(prepared: Prepared, inputs: Tensor, device: torch.device, limit: float) -> None:
     """Raise `TimeoutError` if a few points tell that the batch would take longer than the limit."""
+    if not prepared.bounded:
+        return
     few = inputs[:PROBE]
     estimate = timed(lambda: prepared.run(few), device) * len(inputs) / len(few)
-    if estimate > limit and prepared.bounded:
+    if estimate > limit:
         raise TimeoutError(f"> {limit:g} s a batch (about {estimate:.0f} s)")
 
 

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines import PROJECTIONS, AbstractProjection
+from baselines.peers import PEERS, AbstractPeer, PeerProcess, tuning_points
 from constrained import ConstrainedLinear, Polyhedron, constrain
-from constrained.errors import lookup
+from constrained.errors import UnsupportedSetError, lookup
 from constrained.parameterizations import PARAMETERIZATIONS, AbstractParameterization
 
 from .problems._base import Instance
@@ -34,6 +35,8 @@ class Target:
     device: torch.device
     dtype: torch.dtype
     setup_seconds: float
+    peer_seconds: float = 60.0
+    """What each command to a peer may take, its set-up and the first call included."""
 
 
 @dataclass
@@ -46,6 +49,8 @@ class Prepared:
         projects: whether its input is a point of n features to be brought into the set.
         bounded: whether the time of a call may be long, so that it is estimated before the first one.
         solver_seconds: the last call's time inside the solver, for solvers that are not torch.
+        clock: one more call on the last input, timed where it runs; for methods in another process.
+        close: to be called when nothing more is measured.
     """
 
     run: Callable[[Tensor], Tensor]
@@ -53,17 +58,21 @@ class Prepared:
     projects: bool
     bounded: bool = False
     solver_seconds: Callable[[], float] | None = None
+    clock: Callable[[], float] | None = None
+    close: Callable[[], None] = lambda: None
 
 
 class AbstractMethod(ABC):
     """Something to measure: a name, a role and how to get ready."""
 
     role: str
-    """embedded, projection or yardstick."""
+    """embedded, projection, peer or yardstick."""
     feasible: bool = True
     """Whether the output is meant to lie in the set."""
     plain: str = ""
     """Of a strict variant, the name of the map without the guarantee."""
+    field: bool = False
+    """Whether it is measured only at the cells that the whole field is measured at."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -142,17 +151,17 @@ class PaperLayer(AbstractModuleMethod):
 
 
 class Projected(AbstractMethod):
-    """A projection of the suite."""
+    """A projection of the suite, at its own tolerance or at one of its `settings`."""
 
     role = "projection"
 
-    def __init__(self, entry: type[AbstractProjection]) -> None:
-        super().__init__(entry.name)
-        self.entry = entry
+    def __init__(self, entry: type[AbstractProjection], setting: str | None = None) -> None:
+        super().__init__(entry.name if setting is None else f"{entry.name}@{setting}")
+        self.entry, self.setting, self.field = entry, setting, bool(entry.wraps)
 
     def prepare(self, instance: Instance, target: Target) -> Prepared:
         """The adapter after its set-up."""
-        project, last = self.entry(instance.polyhedron), {"solver_seconds": 0.0}
+        project, last = self.entry(instance.polyhedron, tol=self.setting), {"solver_seconds": 0.0}
 
         def run(y: Tensor) -> Tensor:
             result = project(y)
@@ -160,6 +169,42 @@ class Projected(AbstractMethod):
             return result.x
 
         return Prepared(run, instance.polyhedron.n, True, True, lambda: last["solver_seconds"])
+
+
+class Peer(AbstractMethod):
+    """Another paper's layer in its own process, tuned on points that are not those of the cell."""
+
+    role, field = "peer", True
+
+    def __init__(self, entry: type[AbstractPeer], backward: bool = False) -> None:
+        super().__init__(entry.name)
+        self.entry, self.backward = entry, backward
+
+    def prepare(self, instance: Instance, target: Target) -> Prepared:
+        """The process, started and set up."""
+        if self.backward and not self.entry.differentiable:
+            raise UnsupportedSetError(f"peer {self.name!r} has no gradient")
+        self.entry.check_available()
+        process = PeerProcess(
+            self.entry, instance.polyhedron, _dtype_name(target.dtype), _tuning(instance), target.peer_seconds
+        )
+
+        def run(y: Tensor) -> Tensor:
+            x, _, _ = process.run(y.cpu().numpy(), self.backward)
+            return torch.from_numpy(np.array(x)).to(y.dtype)
+
+        projects = self.entry.kind == "projection"
+        return Prepared(run, instance.polyhedron.n, projects, clock=process.time, close=process.close)
+
+
+def _dtype_name(dtype: torch.dtype) -> Any:
+    return str(dtype).removeprefix("torch.")
+
+
+def _tuning(instance: Instance) -> np.ndarray:
+    """Points around those of the instance, with their mean and spread but from a seed of their own."""
+    centre, spread = instance.points.mean(0), instance.points.std()
+    return centre + tuning_points(instance.polyhedron.n, float(spread) or 1.0)
 
 
 class LinearYardstick(AbstractModuleMethod):
@@ -205,6 +250,7 @@ METHODS: tuple[AbstractMethod, ...] = (
     PaperLayer("paper_layer"),
     *(Embedded(entry, strict) for entry in PARAMETERIZATIONS for strict in (True, "tight")),
     *(Projected(entry) for entry in PROJECTIONS),
+    *(Peer(entry) for entry in PEERS),
 )
 
 ALWAYS = ("linear", "floor", "osqp")

@@ -65,6 +65,19 @@ def distance(x: np.ndarray, nearest: np.ndarray) -> float:  # (q, n), (q, n)
     return float(np.max(np.where(np.isfinite(error), error, np.inf), initial=0.0))
 
 
+def success(polyhedron: Polyhedron, x: np.ndarray, nearest: np.ndarray, tolerance: float) -> float:
+    """The share of points (q, n) within `tolerance` of the true projection and of every row.
+
+    Distances relative to `max(1, ||nearest||)`, violations of rows of unit norm to the same.
+    """
+    G, h = stacked_rows(polyhedron)
+    size = np.maximum(1.0, np.linalg.norm(nearest, axis=1))
+    norms = np.linalg.norm(G, axis=1)
+    broken = np.max((x @ G.T - h) / np.where(norms > 0, norms, 1.0), axis=1, initial=0.0)
+    worst = np.maximum(np.linalg.norm(x - nearest, axis=1), broken) / size
+    return float(np.mean(worst <= tolerance))  # False for NaN
+
+
 def excess(y: np.ndarray, x: np.ndarray, nearest: np.ndarray) -> float:
     """The median `||y - x|| / ||y - nearest||` over the points outside: 1 is the projection itself."""
     needed = np.linalg.norm(y - nearest, axis=1)

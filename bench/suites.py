@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .accuracy import SETTINGS
 from .grid import Cell, Grid
 from .methods import METHODS, AbstractMethod
 from .planning import PLANS
@@ -11,20 +12,22 @@ SUITES: dict[str, tuple[AbstractMethod, ...]] = {
     "inference": METHODS,
     "training_step": STEPS,
     "planning": PLANS,
+    "accuracy": SETTINGS,
 }
 
 
 def cells_of(table: str, grid: Grid) -> tuple[Cell, ...]:
     """The cells of a grid that a table has."""
-    return {"inference": grid.cells, "training_step": grid.steps, "planning": grid.plans}[table]
+    cells = {"inference": grid.cells, "training_step": grid.steps, "planning": grid.plans}
+    return (cells | {"accuracy": grid.accuracy})[table]
 
 
 def methods_at(table: str, cell: Cell) -> tuple[AbstractMethod, ...]:
-    """What is measured at a cell: strict variants and projections only where the cell asks for them."""
+    """What is measured at a cell: strict variants and the whole field only where the cell asks for them."""
     return tuple(
         method
         for method in SUITES[table]
-        if (cell.strict or not method.plain) and (cell.projections or method.role != "projection")
+        if (cell.strict or not method.plain) and (cell.field or not method.field)
     )
 
 

@@ -30,11 +30,16 @@ INFERENCE = (
     f"{CELL} plain {TIMES} solver_us_per_sample speedup_osqp speedup_osqp_low speedup_osqp_high "
     "best_projection speedup_best speedup_best_low speedup_best_high ratio_linear ratio_linear_low "
     "ratio_linear_high ratio_floor ratio_floor_low ratio_floor_high ratio_plain ratio_plain_low "
-    "ratio_plain_high setup_ms peak_mb violation infeasible_share broken_share distance excess"
+    "ratio_plain_high setup_ms peak_mb violation infeasible_share broken_share distance excess "
+    "success_1e3 success_1e6 success_1e9"
 ).split()
 TRAINING_STEP = (
     f"{CELL} {TIMES} ratio_linear ratio_linear_low ratio_linear_high setup_ms peak_mb violation "
     "infeasible_share"
+).split()
+ACCURACY = (
+    f"{CELL} {TIMES} solver_us_per_sample speedup_osqp speedup_osqp_low speedup_osqp_high setup_ms violation "
+    "distance success_1e3 success_1e6 success_1e9"
 ).split()
 PLANNING = f"{CELL} {TIMES} peak_mb".split()
 TRAINING = "network epoch seconds train_mse val_mse optimum_val_mse box_scaling learning_rate".split()
@@ -87,7 +92,12 @@ def _provenance(run: Run) -> Row:
 
 def _timing_frames(rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
     """The tables of the timing grid that have a row."""
-    columns = {"inference": INFERENCE, "training_step": TRAINING_STEP, "planning": PLANNING}
+    columns = {
+        "inference": INFERENCE,
+        "training_step": TRAINING_STEP,
+        "planning": PLANNING,
+        "accuracy": ACCURACY,
+    }
     frames = {name: pd.DataFrame(timing_rows(rows, name), columns=columns[name]) for name in columns}
     return {name: frame for name, frame in frames.items() if len(frame)}
 
@@ -112,7 +122,7 @@ def _pass_rows(rows: list[Row]) -> Iterable[tuple[Row, Row]]:
         line = dict.fromkeys(INFERENCE) | row
         if row["status"] == "ok":
             line |= _times(row)
-            line |= _speedup("speedup_osqp", timed.get("osqp"), row)
+            line |= _speedup("speedup_osqp", timed.get("osqp", timed.get("osqp@mid")), row)
             line |= {"best_projection": best} | _speedup("speedup_best", timed.get(best or ""), row)
             for name in ("linear", "floor"):
                 line |= _speedup(f"ratio_{name}", row, timed.get(name))

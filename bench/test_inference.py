@@ -14,5 +14,6 @@ def test_inference(bench, table, cell, device, method, benchmark):
     row = bench.row(table, cell, device, method)
     references = {name: bench.find(table, cell, device, name) for name in ("linear", "floor", "osqp")}
     replay(row, references, benchmark)
-    assert (row.get("violation") or 0.0) <= LARGEST_VIOLATION
+    if row["role"] != "peer":  # what other papers' layers break is a result, not an error of the suite
+        assert (row.get("violation") or 0.0) <= LARGEST_VIOLATION
     assert not row["plain"] or row["broken_share"] == 0

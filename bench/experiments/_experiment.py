@@ -25,7 +25,7 @@ PANEL_DIGITS = 8
 FAILED = "failed"
 """How `stopped` begins in the row of a network that could not be trained or evaluated."""
 RESULT_COLUMNS = (
-    "epochs", "stopped", "train_seconds", "projection", "val_mse", "test_mse",
+    "epochs", "stopped", "train_seconds", "projection", "feasible", "val_mse", "test_mse",
     "violation", "cone_violation", "box_violation", "infeasible_share", "inference_seconds",
 )  # fmt: skip
 
@@ -110,6 +110,7 @@ class Experiment:
             "stopped": trainer.stop_reason(settings.epochs, settings.projection_budget),
             "train_seconds": trainer.seconds,
             "projection": settings.projection if trainer.network.projects else "",
+            "feasible": trainer.network.feasible,
             "val_mse": mean_squared_error(val, digits.val),
             "test_mse": mean_squared_error(test, digits.test),
             **judge(self.task, test),

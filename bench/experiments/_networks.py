@@ -4,6 +4,8 @@
     half_spaces             BatchNorm -> Linear -> half-spaces -> box scaling      (ours)
     test_time_projection    Linear, trained alone; projected when it is evaluated  (the paper's baseline)
     opt_projection          Linear -> projection, in training too
+    unconstrained           Linear, never projected: the floor in time, and what is broken without a guarantee
+    penalty                 the same trained with a penalty on broken constraints: cheap, and no guarantee
 
 All of them are judged on the same set, the cone cut by the box [-1, 1]^n. Source: arXiv 1902.01785,
 sec. 4; in the authors' published code `opt_projection` is the projection of the images, without a
@@ -16,6 +18,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 import constrained as cn
@@ -46,9 +50,11 @@ class Task:
 
 
 class AbstractNetwork(nn.Module, ABC):
-    """(N, n) -> (N, n); in evaluation mode every output is in `task.target`, up to rounding."""
+    """(N, n) -> (N, n); if `feasible`, every output in evaluation mode is in `task.target`, up to rounding."""
 
     name: ClassVar[str]
+    feasible: ClassVar[bool] = True
+    """Whether its outputs are meant to lie in `task.target`; those that are not are judged all the same."""
     projects: ClassVar[bool] = False
     """Whether a projection of `baselines` is called."""
     on_budget: ClassVar[bool] = False
@@ -60,6 +66,10 @@ class AbstractNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, y: Tensor) -> Tensor:  # (N, n) -> (N, n)
         """The images that the network makes of `y`."""
+
+    def penalty(self, x: Tensor) -> Tensor:  # (N, n) -> ()
+        """What training adds to the error of the outputs `x`; nothing, unless a network defines it."""
+        return x.new_zeros(())
 
     @final
     def set_epoch(self, epoch: int) -> bool:
@@ -129,11 +139,74 @@ class ProjectionInTraining(AbstractNetwork):
         return self.projection(self.linear(y))
 
 
+class Unconstrained(AbstractNetwork):
+    """`Linear(n, n)` alone: it knows of no constraint."""
+
+    name, feasible = "unconstrained", False
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.linear = nn.Linear(task.target.n, task.target.n)
+
+    def forward(self, y: Tensor) -> Tensor:  # (N, n) -> (N, n)
+        """See the class."""
+        return self.linear(y)
+
+
+class Penalty(AbstractNetwork):
+    """`Linear(n, n)`, with the squares of what the rows are broken by added to the error in training.
+
+    penalty(x) = WEIGHT * mean over images and rows of relu(A x - b)^2 + relu(lower - A x)^2 + (C x - d)^2
+
+    Rows as they are given, not normalised, so the weight is not free of the scale of the constraints.
+    """
+
+    name, feasible = "penalty", False
+    WEIGHT: ClassVar[float] = 1.0
+    """Fixed, not tuned: a larger one breaks rows by less and fits worse, and none gives a guarantee."""
+    A: Tensor
+    b: Tensor
+    lower: Tensor
+    features: Tensor
+    scale: Tensor
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        P = task.target
+        self.linear = nn.Linear(P.n, P.n)
+        rows, upper = np.concatenate([P.A, P.C]), np.concatenate([P.b, P.d])
+        lower = np.concatenate([P.lower, P.d])
+        # A row of one entry is a bound of a feature: looked at without a product, there are n of them.
+        single = np.count_nonzero(rows, axis=1) == 1
+        self.register_buffer("features", torch.tensor(np.abs(rows[single]).argmax(axis=1)), persistent=False)
+        constants = {
+            "A": rows[~single],
+            "scale": rows[single].sum(axis=1),
+            "b": np.concatenate([upper[~single], upper[single]]),
+            "lower": np.concatenate([lower[~single], lower[single]]),
+        }
+        for name, value in constants.items():
+            value = torch.tensor(value, dtype=torch.get_default_dtype())
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, y: Tensor) -> Tensor:  # (N, n) -> (N, n)
+        """See the class."""
+        return self.linear(y)
+
+    def penalty(self, x: Tensor) -> Tensor:  # (N, n) -> ()
+        """See the class."""
+        residual = torch.cat([x @ self.A.mT, x[:, self.features] * self.scale], dim=1)  # (N, m + p)
+        excess = (residual - self.b).relu() + (self.lower - residual).relu()
+        return self.WEIGHT * excess.square().mean()
+
+
 NETWORKS: tuple[type[AbstractNetwork], ...] = (
     VParameterization,
     HalfSpaces,
     ProjectionAtTestTime,
     ProjectionInTraining,
+    Unconstrained,
+    Penalty,
 )
 
 

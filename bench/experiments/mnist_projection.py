@@ -3,7 +3,8 @@
     minimize  mean ||network(y) - y||^2 / n     over digits y, network(y) in {A x <= 0, |x| <= 1}
 
 The least possible value, the optimum of the tables, is that of the true projection, known in closed
-form. Rows: "training" (one an epoch), "networks" (one a network, after training), "digits" (images).
+form. Networks that promise nothing (`feasible` false) are trained and judged beside the others.
+Rows: "training" (one an epoch), "networks" (one a network, after training), "digits" (images).
 Source: arXiv 1902.01785, sec. 4.
 """
 

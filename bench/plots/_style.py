@@ -19,11 +19,12 @@ COLOURS = {
         "#A0522D", "#44AA99", "#EE3377",
     ),
     "projection": ("#000000",),
+    "peer": ("#5E2D91",),
     "yardstick": ("#8A8A8A",),
 }  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 LINES = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
-FILLS = {"embedded": None, "projection": "#FFFFFF", "yardstick": "#D5D5D5"}
+FILLS = {"embedded": None, "projection": "#FFFFFF", "peer": "#E9DDF5", "yardstick": "#D5D5D5"}
 """The face of a marker by role; None is the method's own colour."""
 
 RC = {

@@ -17,6 +17,7 @@ from ._marks import intervals
 FACES = {
     "embedded": ("#3A3A3A", ""),
     "projection": ("#B5B5B5", "////"),
+    "peer": ("#D9D9D9", "...."),
     "yardstick": ("#F2F2F2", "xxx"),
 }
 BASELINE = "osqp"

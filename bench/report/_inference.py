@@ -12,7 +12,8 @@ from ._document import Block, Bullets, Heading, Paragraph, Table, code, literal
 
 HEADER = (
     "method", "role", "dtype", "batch", "status", "us a sample", "rounds", "solver us", "x osqp", "x best",
-    "x Linear", "x floor", "x plain", "set-up ms", "peak MB", "violation", "infeasible", "distance", "excess",
+    "x Linear", "x floor", "x plain", "set-up ms", "peak MB", "violation", "infeasible", "distance",
+    "within 1e-6", "excess",
 )  # fmt: skip
 MEANS = ("method", "dtype", "batch", "answered", "x osqp", "x best", "x Linear", "x floor")
 RATIOS = ("speedup_osqp", "speedup_best", "ratio_linear", "ratio_floor")
@@ -88,5 +89,6 @@ def _quality(row: Row) -> tuple[str, ...]:
         error(row["violation"]),
         share(row["infeasible_share"]),
         error(row["distance"]),
+        share(row["success_1e6"]),
         number(row["excess"]),
     )

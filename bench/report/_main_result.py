@@ -31,16 +31,16 @@ def main_result(tables: Tables) -> list[Block]:
             "Medians; in brackets 95 % intervals of ratios measured interleaved in one run. Floor: `X @ A.T` "
             "and `X.clone()`, the least that looks at every constraint and returns a vector. Violation: the "
             "largest max(A x - b) in float64; infeasible: answers with any violation at all, rounding "
-            "included. Last column: for a projection the largest relative distance from the exact one, for "
-            "an embedded map of a given point how far it moves the point, as a multiple of the exact "
-            "projection's distance (median)."
+            "included. Last column: for a projection or a peer the largest relative distance from the exact "
+            "one, for an embedded map of a given point how far it moves the point, as a multiple of the "
+            "exact projection's distance (median)."
         ),
     ]
 
 
 def nearness(row: Row) -> str:
     """The distance of a projection, the excess of an embedded map where it has one."""
-    if row["role"] == "projection":
+    if row["role"] in ("projection", "peer"):
         return error(row["distance"])
     excess = number(row["excess"])
     return excess if excess == NONE else f"moves {excess}x as far"

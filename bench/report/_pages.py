@@ -8,6 +8,7 @@ from pathlib import Path
 from .._tables_io import Tables, read_all
 from ..plots import FIGURES, figure_path
 from ..rows import write_atomic
+from ._accuracy import accuracy
 from ._document import Block, Heading, Image, Paragraph, code, literal, markdown
 from ._html import page
 from ._inference import inference, means
@@ -72,6 +73,7 @@ def _device(tables: Tables, figures: Path, folder: Path) -> list[Block]:
     blocks += [Heading(3, "Figures"), *_figures(tables, figures, folder)]
     if rows:
         blocks += [*means(rows), *inference(rows)]
+    blocks += accuracy(tables.find("accuracy"))
     if tables.find("training_step"):
         blocks += training_step_in_full(tables.find("training_step"))
     if tables.find("planning"):

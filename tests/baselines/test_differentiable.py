@@ -46,6 +46,10 @@ SETS = {name: case.polyhedron for name, case in CASES.items()} | {
 }
 
 
+def serves_any_set(name):
+    return baselines.projection(name).accepts(SETS["two-sided rows and a box"]) is None
+
+
 @pytest.mark.parametrize("name", list(SETS))
 def test_jacobian_at_generic_points(name):
     """Near the set and far from it, so that faces of several dimensions are met."""
@@ -61,7 +65,7 @@ def test_jacobian_at_generic_points(name):
     assert len(ranks) > 1 or name in ("affine set", "whole space")
 
 
-@pytest.mark.parametrize("name", baselines.available())
+@pytest.mark.parametrize("name", [name for name in baselines.available() if serves_any_set(name)])
 def test_every_solver_finds_the_same_active_rows(name):
     for polyhedron in (SETS["cone and box"], SETS["cone, m > n"], SETS["two-sided rows and a box"]):
         y = torch.from_numpy(3 * np.random.default_rng(3).standard_normal((10, polyhedron.n)))

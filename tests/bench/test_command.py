@@ -9,7 +9,7 @@ import pytest
 from bench.__main__ import COMMANDS, main
 from bench.grid import grid
 from bench.methods import METHODS
-from bench.suites import cells_of, items, methods_at
+from bench.suites import SUITES, cells_of, items, methods_at
 from constrained import ConstraintError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +93,7 @@ class TestContinuing:
         for table, cell, method in everything:
             assert again.row(table, cell, "cpu", method.name)["method"] == method.name
             again.finish()
-            assert again.run("cpu").finished == (cell is everything[-1][1] and table == "planning")
+            assert again.run("cpu").finished == (cell is everything[-1][1] and table == list(SUITES)[-1])
         cells = list(dict.fromkeys((table, str(cell)) for table, cell, _ in everything))
         assert measured == [cells[0], cells[1], *cells[1:]]
         assert again.run("cpu").finished and make().run("cpu").rows == []
@@ -115,7 +115,7 @@ class TestContinuing:
         )
         found = {line.partition("[")[2][:-1] for line in done.stdout.splitlines() if line.endswith("-cpu]")}
         smoke = grid("smoke")
-        names = ("inference", "training_step", "planning")
+        names = tuple(SUITES)
         wanted = [(t, c, m.name) for t in names for c in cells_of(t, smoke) for m in methods_at(t, c)]
         assert found == {f"{cell}-{name}-cpu" for _, cell, name in wanted}, done.stderr
         assert done.stdout.count("-cpu]") == len(wanted)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.peers import peer
 from bench import measure
 from bench.grid import Cell, Grid, grid
-from bench.methods import METHODS, AbstractMethod, Embedded, Prepared
+from bench.methods import METHODS, AbstractMethod, Embedded, Peer, Prepared
 from bench.problems import Instance
 from constrained import BudgetExceededError, MissingDependencyError, Polyhedron, UnknownNameError
 
@@ -14,6 +15,8 @@ pytest.importorskip("ppl", reason="the extra 'rays' is not installed: pplpy")
 pytest.importorskip("osqp", reason="the extra 'baselines' is not installed: osqp")
 
 CPU = torch.device("cpu")
+OWN = [method for method in METHODS if not method.field]
+"""Everything but the peers, which have processes of their own, and the modelling tools."""
 TINY = Grid("tiny", (), budget=0.0)
 
 
@@ -40,12 +43,15 @@ def rows(cell, *methods, chosen=TINY):
     "cell", [Cell("checkerboard", (4, 4, 2), batch=5), Cell("random_cone", (5, 3), batch=7)]
 )
 def test_every_method_gives_a_complete_row(cell):
-    found = rows(cell, *METHODS)
-    assert list(found) == [m.name for m in METHODS]
-    for method in METHODS:
+    found = rows(cell, *OWN)
+    assert list(found) == [m.name for m in OWN]
+    for method in OWN:
         row = found[method.name]
-        if method.role == "embedded" and row["status"] == "refused":
+        if row["status"] in ("refused", "skipped"):
             assert row["reason"] and "seconds" not in row
+            assert (
+                method.role == "embedded" or method.name.startswith("closed_") or row["status"] == "skipped"
+            )
             continue
         assert row["status"] == "ok", row["reason"]
         assert row["plain"] == method.plain and (not method.plain or row["broken_share"] == 0)
@@ -53,7 +59,11 @@ def test_every_method_gives_a_complete_row(cell):
         if method.role != "yardstick":
             assert row["violation"] <= 1e-4 and 0 <= row["infeasible_share"] <= 1
         if method.role == "projection":
-            assert row["distance"] <= 1e-5 and len(row["solver_seconds"]) == len(row["seconds"])
+            assert (
+                row["distance"] <= 1e-5
+                and row["success_1e3"] == 1
+                and len(row["solver_seconds"]) == len(row["seconds"])
+            )
     assert len({row["pass"] for row in found.values()}) == 1
     assert {"linear", "floor", "half_spaces", "rays"} <= {name for name in found if "seconds" in found[name]}
 
@@ -64,7 +74,7 @@ def test_every_map_that_takes_a_point_says_how_far_it_moves_it():
     found = rows(cell, *chosen)
     told = {name: row["excess"] for name, row in found.items() if row["status"] == "ok"}
     assert told and all(value is not None and value >= 1 - 1e-6 for value in told.values())
-    assert rows(cell, *METHODS)["rays"].get("excess") is None
+    assert rows(cell, *OWN)["rays"].get("excess") is None
 
 
 def test_a_strict_map_that_breaks_a_row_is_found_out():
@@ -104,7 +114,7 @@ def test_trouble_is_a_row_and_the_others_are_measured(error, status):
 
 
 def test_a_set_that_a_method_refuses_is_a_row_with_the_reason():
-    row = rows(Cell("random_cone", (3, 6), batch=4), *METHODS)["half_spaces"]
+    row = rows(Cell("random_cone", (3, 6), batch=4), *OWN)["half_spaces"]
     assert row["status"] == "refused" and "linearly dependent" in row["reason"]
 
 
@@ -116,7 +126,7 @@ def test_a_batch_that_would_take_too_long_is_a_timeout():
 
 def test_enumeration_is_stopped_at_the_limit_of_the_grid():
     chosen = Grid("tiny", (), budget=0.0, setup_limit=0.5)
-    found = rows(Cell("random_cone", (30, 70), batch=2), *METHODS, chosen=chosen)
+    found = rows(Cell("random_cone", (30, 70), batch=2), *OWN, chosen=chosen)
     assert found["rays"]["status"] == found["paper_layer"]["status"] == "timeout"
     assert "enumeration stopped after 0.5 s" in found["rays"]["reason"]
     assert found["osqp"]["status"] == "ok"
@@ -148,3 +158,65 @@ def test_unknown_grid():
 def test_the_default_grid_has_the_papers_problem_first():
     first = grid("default").cells[0].generate()
     assert first.polyhedron.A.shape == (16, 784) and len(first.points) == 256
+
+
+class Remote(Fake):
+    """A method that is timed where it runs."""
+
+    def __init__(self, closed):
+        super().__init__("remote")
+        self.role, self.closed = "peer", closed
+
+    def prepare(self, instance, target):
+        return Prepared(
+            lambda y: y, instance.polyhedron.n, True, clock=lambda: 42.0, close=lambda: self.closed.append(1)
+        )
+
+
+def test_a_method_in_another_process_is_timed_there_and_closed():
+    closed = []
+    row = rows(Cell("random_cone", (5, 3), batch=20), Remote(closed))["remote"]
+    assert row["status"] == "ok" and set(row["seconds"]) == {42.0} and closed == [1]
+    assert row["distance"] > 0.1 and row["success_1e3"] < 1
+
+
+def test_it_is_closed_when_it_fails_too():
+    closed = []
+    remote = Remote(closed)
+    prepared = Prepared(lambda y: 1 / 0, 3, True, close=lambda: closed.append(1))
+    remote.prepare = lambda instance, target: prepared
+    assert rows(Cell("random_cone", (5, 3), batch=2), remote)["remote"]["status"] == "failed" and closed == [
+        1
+    ]
+
+
+def test_a_peer_gets_points_for_its_tuning_that_are_not_those_of_the_cell(monkeypatch):
+    given = {}
+
+    class Process:
+        def __init__(self, entry, polyhedron, dtype, tuning, limit):
+            given.update(tuning=tuning, dtype=dtype)
+
+        def run(self, y, backward):
+            return y, 1.0, None
+
+        def time(self):
+            return 1e-3
+
+        def close(self):
+            given["closed"] = True
+
+    monkeypatch.setattr("bench.methods.PeerProcess", Process)
+    monkeypatch.setattr(peer("hardnet_aff"), "check_available", classmethod(lambda cls: None))
+    cell = Cell("random_cone", (5, 3), batch=20)
+    row = rows(cell, Peer(peer("hardnet_aff")))["hardnet_aff"]
+    assert row["status"] == "ok" and set(row["seconds"]) == {1e-3} and given["closed"]
+    points = cell.generate().points
+    assert given["tuning"].shape[1] == 5 and given["dtype"] == "float32"
+    assert not any(np.allclose(a, b) for a in given["tuning"] for b in points)
+
+
+def test_a_peer_without_its_environment_is_a_named_skip(monkeypatch, tmp_path):
+    monkeypatch.setenv("CONSTRAINED_PEERS", str(tmp_path))
+    row = rows(Cell("random_cone", (5, 3), batch=2), Peer(peer("qpth")))["qpth"]
+    assert row["status"] == "skipped" and "make peers" in row["reason"]

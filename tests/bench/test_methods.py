@@ -1,5 +1,6 @@
 """The methods as derived from the tuples: the floor's two operations, strict variants, training steps."""
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -110,7 +111,7 @@ class TestGrids:
             "random_cone-128x256-batch256",
             "random_cone-784x16-batch256",
         } <= strict
-        assert Cell("checkerboard", (28, 28, 7)) in default.steps
+        assert Cell("checkerboard", (28, 28, 7), field=True) in default.steps
         assert {cell.size for cell in default.plans} == {(200, 200), (1000, 1000)}
         assert {cell.family for cell in default.cells} >= {"random_polytope", "box", "simplex", "monotone"}
 
@@ -121,15 +122,21 @@ class TestGrids:
                     assert methods_at(table, cell)
         assert all(cells_of(table, grid("smoke")) for table in SUITES)
 
-    def test_large_batches_are_measured_without_projections(self):
-        many = [cell for cell in grid("default").cells if cell.batch == 4096]
-        assert {str(cell) for cell in many} == {
-            "checkerboard-28x28x7-batch4096",
-            "random_cone-64x32-batch4096",
-        }
-        for cell in many:
-            assert {m.role for m in methods_at("inference", cell)} == {"yardstick", "embedded"}
-        assert all(cell.projections for cell in grid("default").cells if cell.batch <= 256)
+    def test_batches_of_every_size_are_measured_with_projections(self):
+        cells = grid("default").cells
+        for name in ("checkerboard-28x28x7", "random_cone-64x32"):
+            assert {c.batch for c in cells if str(c).startswith(name)} == {1, 32, 256, 4096}
+        for cell in cells:
+            assert {"osqp", "daqp", "batched_active_set"} <= {m.name for m in methods_at("inference", cell)}
+
+    def test_the_whole_field_is_measured_where_the_cell_asks_for_it(self):
+        cell = Cell("random_cone", (5, 3))
+        few, all_of_them = (
+            {m.name for m in methods_at("inference", dataclasses.replace(cell, field=field))}
+            for field in (False, True)
+        )
+        assert all_of_them - few == {m.name for m in METHODS if m.field}
+        assert {"cvxpy_scs", "pinet", "qpth"} <= all_of_them - few
 
 
 class Scaled(AbstractModuleMethod):
@@ -157,7 +164,9 @@ class TestTrainingStep:
     P = Polyhedron(np.eye(2, 3))
 
     def test_the_steps_are_the_yardstick_and_the_plain_maps(self):
-        assert [step.name for step in STEPS] == ["linear", *NAMES, "paper_layer"]
+        maps = [s.name for s in STEPS if s.role in ("yardstick", "embedded")]
+        assert maps == ["linear", *NAMES, "paper_layer"]
+        assert {"osqp", "daqp", "batched_active_set"} == {s.name for s in STEPS if s.role == "projection"}
 
     def test_a_step_takes_the_gradient_of_input_and_weights(self, monkeypatch):
         calls, real = [], torch.autograd.grad
@@ -202,7 +211,7 @@ class TestTrainingStep:
 
     def test_rows_are_of_their_own_table_and_judged(self):
         cell = Cell("random_cone", (5, 3), batch=6)
-        rows = measure_cell(cell, grid("smoke"), CPU, STEPS, "training_step")
+        rows = measure_cell(cell, grid("smoke"), CPU, methods_at("training_step", cell), "training_step")
         found = {row["method"]: row for row in rows}
         assert {row["table"] for row in rows} == {"training_step"} and len({row["pass"] for row in rows}) == 1
         assert found["linear"]["status"] == found["half_spaces"]["status"] == "ok"

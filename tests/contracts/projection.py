@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -62,6 +63,28 @@ def affine() -> Case:
     return Case(Polyhedron(np.zeros((0, 6)), C=C, d=d), inside, lambda y: oracles.project_affine(C, d, y))
 
 
+def monotone() -> Case:
+    n = 6
+    return Case(Polyhedron.monotone(n), np.arange(n) / 2.0, lambda y: oracles.project_monotone(y))
+
+
+def orthogonal_rows() -> Case:
+    """Rows +-1 of unequal size, two-sided, one-sided, and an equality twice."""
+    signs = np.array([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
+    A = np.concatenate([signs, np.zeros((4, 2))], axis=1)[:3] * np.array([[1.0], [3.0], [0.5]])
+    C = np.concatenate([signs, np.zeros((4, 2))], axis=1)[3:] * np.array([[2.0], [-1.0]])
+    low, high = np.array([-1.0, -np.inf, -2.0]), np.array([0.5, 1.0, np.inf])
+    inside = np.array([0.25, -0.25, -0.25, 0.25, 1.0, -2.0])
+    d = C @ inside
+
+    def project(y: np.ndarray) -> np.ndarray:
+        y = oracles.project_affine(C[:1], d[:1], y)
+        y = oracles.project_orthogonal_rows(A[:2], y, high[:2])
+        return oracles.project_orthogonal_rows(-A[[0, 2]], y, -low[[0, 2]])
+
+    return Case(Polyhedron(A, high, C, d, low), inside, project)
+
+
 def simplex() -> Case:
     n = 7
     return Case(Polyhedron(-np.eye(n), C=np.ones((1, n)), d=1.0), np.full(n, 1 / n), oracles.project_simplex)
@@ -77,6 +100,8 @@ CASES: dict[str, Case] = {
     "half-space": half_space(),
     "affine set": affine(),
     "simplex": simplex(),
+    "monotone": monotone(),
+    "orthogonal rows": orthogonal_rows(),
     "two-sided rows": two_sided(6, 4, p=1),
     "two-sided rows and a box": two_sided(5, 9, p=2, bounded=3),
     "whole space": Case(Polyhedron(np.zeros((0, 3))), np.ones(3), lambda y: y),
@@ -93,19 +118,64 @@ EMPTY: dict[str, Polyhedron] = {
 }
 
 
-class ProjectionContract:
-    """Tests of the fixtures `method`, a class of projections, and `accuracy`, that of its points.
+# What a projection is tried on that is there to compare a modelling language with the solver below it:
+# the model is one for all sets, so one set of each kind of row tells, at a millisecond and more a point.
+FOR_WRAPPERS = ("cone, with equalities", "simplex", "two-sided rows")
 
-    `accuracy` is relative to `max(1, largest entry of y)`.
+
+def served(method: type[AbstractProjection], sets: Iterable[str]) -> list[str]:
+    """Names of the sets that a projection is tried on: those that it accepts."""
+    known = {name: case.polyhedron for name, case in CASES.items()} | EMPTY
+    names = [name for name in sets if not method.wraps or name in FOR_WRAPPERS or name in EMPTY]
+    return [name for name in names if method.accepts(known[name]) is None]
+
+
+class ProjectionContract:
+    """Tests of `methods`, classes of projections or pytest parameters of them.
+
+    Each is tried on the sets that it accepts. A subclass states `methods`, and `accuracies` where that
+    of the points is not 1e-6, by name, relative to `max(1, largest entry of y)`.
     """
 
-    @pytest.fixture(params=list(CASES))
+    methods: ClassVar[Sequence[Any]]
+    accuracies: ClassVar[Mapping[str, float]] = {}
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        sets = {"case": CASES, "known": WITH_ORACLE, "empty": EMPTY}
+        names = [name for name in sets if name in metafunc.fixturenames]
+        entries = [entry if hasattr(entry, "marks") else pytest.param(entry) for entry in self.methods]
+        if not names:
+            found = [pytest.param(*e.values, id=e.values[0].name, marks=e.marks) for e in entries]
+            metafunc.parametrize("method", found)
+            return
+        (name,) = names
+        pairs = [
+            pytest.param(*e.values, value, id=f"{e.values[0].name}-{value}", marks=e.marks)
+            for e in entries
+            for value in served(e.values[0], sets[name])
+        ]
+        metafunc.parametrize(("method", name), pairs, indirect=[name])
+
+    @pytest.fixture
     def case(self, request: pytest.FixtureRequest) -> Case:
         return CASES[request.param]
 
     @pytest.fixture
-    def project(self, method: type[AbstractProjection], case: Case) -> AbstractProjection:
-        return set_up(method, case.polyhedron)
+    def known(self, request: pytest.FixtureRequest) -> Case:
+        return CASES[request.param]
+
+    @pytest.fixture
+    def empty(self, request: pytest.FixtureRequest) -> Polyhedron:
+        return EMPTY[request.param]
+
+    @pytest.fixture
+    def accuracy(self, method: type[AbstractProjection]) -> float:
+        return self.accuracies.get(method.name, 1e-6)
+
+    @pytest.fixture
+    def project(self, method: type[AbstractProjection], request: pytest.FixtureRequest) -> AbstractProjection:
+        name = "known" if "known" in request.fixturenames else "case"
+        return set_up(method, request.getfixturevalue(name).polyhedron)
 
     def test_feasible(self, project, case, accuracy):
         for scale in (0.1, 1.0, 1e3):
@@ -138,8 +208,8 @@ class ProjectionContract:
         x = torch.from_numpy(feasible_points(case))
         close(project(x).x, x, accuracy * max(1.0, size(x)))
 
-    @pytest.mark.parametrize("case", WITH_ORACLE.values(), ids=list(WITH_ORACLE))
-    def test_closed_form(self, project, case, accuracy):
+    def test_closed_form(self, project, known, accuracy):
+        case = known
         for scale in (0.1, 1.0, 10.0):
             y = torch.cat([points(case, scale), torch.from_numpy(feasible_points(case))])
             close(project(y).x, torch.from_numpy(case.project(y.numpy())), accuracy * max(1.0, size(y)))
@@ -189,16 +259,24 @@ class ProjectionContract:
         project(torch.cat([points(case), torch.from_numpy(feasible_points(case))]))
         assert capfd.readouterr() == ("", "")
 
-    @pytest.mark.parametrize("name", list(EMPTY))
-    def test_empty_set(self, method, name):
-        project = method(EMPTY[name])
+    def test_empty_set(self, method, empty):
+        project = method(empty)
         with pytest.raises(InfeasibleError, match=rf"{method.name} reports that .* is empty"):
-            project(torch.zeros(2, EMPTY[name].n))
+            project(torch.zeros(2, empty.n))
         with pytest.raises(InfeasibleError):
-            project(torch.full((1, EMPTY[name].n), 20.0))
+            project(torch.full((1, empty.n), 20.0))
+
+    def test_settings_are_accuracies_by_name(self, method):
+        assert set(method.settings) >= {"default", "mid", "high"}
+        assert method.settings["mid"] == 1e-6 and method.settings["high"] == 1e-9
+        P = CASES[served(method, CASES)[0]].polyhedron
+        for name, tol in method.settings.items():
+            assert method(P, tol=name).tol == tol
+        with pytest.raises(InvalidInputError, match="number or one of 'default', 'mid', 'high'; found 'low'"):
+            method(P, tol="low")
 
     def test_bad_arguments_are_refused(self, method):
-        P = CASES["box"].polyhedron
+        P = CASES[served(method, CASES)[0]].polyhedron
         for tol in (0.0, -1e-6, 1.0, float("nan")):
             with pytest.raises(InvalidInputError, match="tol must lie between 0 and 1"):
                 method(P, tol=tol)

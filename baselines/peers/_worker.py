@@ -1,0 +1,136 @@
+"""What runs in a peer's own interpreter: commands as JSON lines on standard input, answers on output.
+
+    {"command": "setup", "file", "module", "class", "problem", "tuning", "dtype", "threads"}
+    {"command": "run", "points", "backward", "answer"}     one call to warm up, then one timed
+    {"command": "time", "backward"}                        one timed call on the points of the last run
+
+Arrays are npz files. An answer is `{"ok": ...}` or `{"error": text}`; a failed command ends nothing. The
+standard library and numpy are all it imports itself: neither `constrained` nor torch need be here.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import sys
+import types
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+
+
+def _packages_without_their_init() -> None:
+    """`baselines` and `baselines.peers` as bare packages: their `__init__` needs the parent's."""
+    for name, folder in (("baselines", HERE.parent), ("baselines.peers", HERE)):
+        module = types.ModuleType(name)
+        module.__path__ = [str(folder)]
+        sys.modules[name] = module
+
+
+def _class(file: str, module: str, name: str) -> Any:
+    if Path(file).resolve().parent == HERE:
+        return getattr(importlib.import_module(f"baselines.peers.{Path(file).stem}"), name)
+    # A peer from elsewhere, by its file: what a test or an experiment brings along.
+    spec = importlib.util.spec_from_file_location(module.replace(".", "_"), file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no module in {file}")
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = loaded
+    spec.loader.exec_module(loaded)
+    return getattr(loaded, name)
+
+
+class Worker:
+    """One peer, set up once, then called."""
+
+    peer: Any = None
+    state: Any = None
+    points: Any = None
+
+    def setup(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Seconds of importing the packages and of `setup`, versions, and what was tuned."""
+        problem_class = importlib.import_module("baselines.peers._base").Problem
+        problem = problem_class.load(message["problem"])
+        with np.load(message["tuning"]) as arrays:
+            tuning = arrays["points"]
+        entry = _class(message["file"], message["module"], message["class"])
+        start = perf_counter()
+        for name in entry.requires:
+            importlib.import_module(name)
+        imported = perf_counter()
+        self.peer = entry(message["dtype"], message["threads"])
+        self.state = self.peer.setup(problem, tuning)
+        return {
+            "import_seconds": imported - start,
+            "seconds": perf_counter() - imported,
+            "versions": {"python": platform.python_version()}
+            | {name: _version(name) for name in entry.reads},
+            "tuned": {name: _plain(value) for name, value in self.peer.tuned.items()},
+        }
+
+    def run(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The points of the answer are those of the timed call."""
+        with np.load(message["points"]) as arrays:
+            self.points = self.peer.load(arrays["points"])
+        self.peer.solve(self.state, self.points, message["backward"])
+        seconds, (x, gradient) = self._timed(message["backward"])
+        found = {"x": self.peer.unload(x)}
+        if gradient is not None:
+            found["gradient"] = self.peer.unload(gradient)
+        np.savez(message["answer"], **found)
+        return {"seconds": seconds}
+
+    def time(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Seconds of one more call."""
+        return {"seconds": self._timed(message["backward"])[0]}
+
+    def _timed(self, backward: bool) -> tuple[float, Any]:
+        gc.disable()
+        try:
+            start = perf_counter()
+            result = self.peer.solve(self.state, self.points, backward)
+            return perf_counter() - start, result
+        finally:
+            gc.enable()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    # Packages print to standard output, which belongs to the answers: from here on it is standard error.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    _packages_without_their_init()
+    worker = Worker()
+    commands = {"setup": worker.setup, "run": worker.run, "time": worker.time}
+    for line in sys.stdin:
+        message = json.loads(line)
+        try:
+            answer = {"ok": commands[message["command"]](message)}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -29,8 +29,9 @@ $(TOOLS): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[lint,types]'
 	@touch $@
 
-bench: $(READY) ## the main job on real digits, the timing grid, tables, figures (at most 10 minutes)
+bench: $(READY) ## the main job on real digits, the timing grid, tables, figures (about 15 minutes)
 	$(BIN)/python -m bench mnist --data $(DATA)
+	$(BIN)/python -m bench robustness
 	$(BIN)/python -m bench run --grid $(GRID)
 	@$(MAKE) --no-print-directory results
 

@@ -185,7 +185,7 @@ class AbstractProjection(ABC):
         return Projection(points, status.reshape(shape), {"solver_seconds": seconds} | info)
 
     def _finite_rows(self, rows: Tensor, finite: Tensor) -> Points:
-        x, status = torch.full_like(rows, torch.nan), np.array([Status.FAILED] * len(rows), dtype=object)
+        x, status = torch.full_like(rows, torch.nan), _array([Status.FAILED] * len(rows))
         if not finite.any():
             return x, status, {}
         found, status[finite.cpu().numpy()], info = self._guarded(rows[finite])
@@ -203,6 +203,9 @@ class AbstractProjection(ABC):
             raise
         except Exception as error:
             raise EngineError(f"{self.name} failed: {type(error).__name__}: {error}") from error
+        status = list(status)
+        if status.count(Status.SOLVED) == len(status):  # by identity, far cheaper than what follows
+            return torch.as_tensor(x), _array(status), dict(*rest)
         if Status.INFEASIBLE in status and Status.SOLVED not in status:
             raise InfeasibleError(
                 f"{self.name} reports that {self.polyhedron} is empty: no point satisfies all rows; "
@@ -210,6 +213,13 @@ class AbstractProjection(ABC):
             )
         # A set is empty for every point or for none: one point found refutes the claim for another.
         # NumPy's `full` turns a status into the plain string that it equals; it is one again here.
-        statuses = np.array([STATUSES[entry] for entry in status], dtype=object)
+        statuses = _array([STATUSES[entry] for entry in status])
         statuses[statuses == Status.INFEASIBLE] = Status.FAILED
         return torch.as_tensor(x), statuses, dict(*rest)
+
+
+def _array(statuses: list[Status]) -> np.ndarray:
+    """Filled, not converted: NumPy looks into every string that it converts."""
+    array = np.empty(len(statuses), dtype=object)
+    array[:] = statuses
+    return array

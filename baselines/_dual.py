@@ -29,7 +29,7 @@ INDEPENDENT = 1e-7
 """Smallest eigenvalue of A A^T from which no shift is needed."""
 PENALTIES = (0.3, 1.0, 1.7, 3.0, 5.0, 9.0, 16.0, 30.0)
 """Weights of the rows in the steps, of which the best on random points is taken."""
-MOST_ITERATIONS = 8
+MOST_ITERATIONS = 24
 """From which a factorisation is faster."""
 MOST_ALONE = 64
 """Rows, and twice the features, up to which dependent rows are left to the method for one point."""
@@ -61,7 +61,7 @@ class Dual:
     largest: float
     """Of the eigenvalues of A A^T."""
     iterations: int
-    """Of Chebyshev's method for a system of active rows, 0 where a factorisation is used."""
+    """Of Richardson's method for a system of active rows, 0 where a factorisation is used."""
 
     @cached_property
     def one_point(self) -> OnePoint:
@@ -263,7 +263,7 @@ def _iterations(values: Tensor) -> int:
     """How many give a factor of 1e-6, if no more than `MOST_ITERATIONS`."""
     if not len(values) or values[0] <= INDEPENDENT:
         return 0
-    root = float((values[-1] / values[0]).sqrt())
-    rate = (root - 1) / (root + 1)
-    needed = 1 if rate < 1e-6 else math.ceil(math.log(0.5e-6) / math.log(rate))
+    condition = float(values[-1] / values[0])
+    rate = (condition - 1) / (condition + 1)
+    needed = 1 if rate < 1e-6 else math.ceil(math.log(1e-6) / math.log(rate))
     return needed if needed <= MOST_ITERATIONS else 0

@@ -113,21 +113,17 @@ def _groups(active: Tensor) -> Sequence[Tensor | slice]:
 
 
 def _iterated(dual: Dual, target: Tensor, active: Tensor, prior: Tensor) -> Tensor:
-    """By Chebyshev iteration in float32 on residuals in float64, for a Gram matrix near the identity.
+    """By Richardson's iteration in float32 on residuals in float64, for a Gram matrix near the identity.
 
-    The eigenvalues of every principal submatrix lie between those of the whole.
+    The eigenvalues of every principal submatrix lie between those of the whole. Two operations a step;
+    Chebyshev's method takes fewer steps, of five.
     """
-    gram, mask = dual.gram[:-1, :-1], active.float()
-    centre, radius = (dual.largest + dual.smallest) / 2, (dual.largest - dual.smallest) / 2
+    weight = active.float() * (2 / (dual.largest + dual.smallest))
     u = prior * active
     for _ in range(ROUNDS):
-        residual = torch.addmm(target, u, gram, alpha=-1).float() * mask
-        step = residual / centre
-        total, ratio = step, radius / centre
+        residual = torch.addmm(target, u, dual.gram[:-1, :-1], alpha=-1).float()
+        step = residual * weight
         for _ in range(dual.iterations):
-            residual.addmm_(step, dual.narrow_gram, alpha=-1).mul_(mask)
-            new = radius / (2 * centre - radius * ratio)
-            step = step.mul(ratio * new).add_(residual, alpha=2 / (2 * centre - radius * ratio))
-            total, ratio = total + step, new
-        u = u + total
+            step.addcmul_(weight, torch.addmm(residual, step, dual.narrow_gram, alpha=-1))
+        u = u + step
     return u

@@ -68,11 +68,9 @@ class BatchedActiveSet(AbstractProjection):
             return torch.full_like(y, torch.nan), [Status.INFEASIBLE] * len(y)
         with torch.no_grad():
             x, kkt = _project(state, y)
-        good = kkt <= state.tol
-        status = np.full(len(y), Status.SOLVED, dtype=object)
-        if not good.all():
-            status[~good.cpu().numpy()] = Status.INACCURATE
-            status[~torch.isfinite(x).all(-1).cpu().numpy()] = Status.FAILED
+        status = [Status.SOLVED] * len(y)
+        for i in (~(kkt <= state.tol)).nonzero()[:, 0].tolist():
+            status[i] = Status.INACCURATE if torch.isfinite(x[i]).all() else Status.FAILED
         return x, status, {"kkt": kkt}
 
 

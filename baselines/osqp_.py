@@ -1,7 +1,7 @@
 """OSQP: operator splitting (ADMM), sparse, one point at a time; the baseline of the paper.
 
     theirs   min 1/2 x'P x + q'x,  l <= R x <= u
-    ours     P = I, q = -y, R = [A; C], l = [lower; d], u = [b; d]
+    ours     P = I, q = -y, R = [A; C], l = [lower; d], u = [b; d]; rows of unit norm if very unequal
 
 Set up as in the paper: all four tolerances equal to `tol`, polishing, one factorisation a set, then
 only `q` changes; as in the authors' published code each point starts from x = y. The duals start
@@ -31,6 +31,9 @@ STATUS = {
     "primal infeasible": Status.INFEASIBLE,
 }
 
+SPREAD = 1e3
+"""Rows whose norms are further apart get unit norm: a tolerance on A x would not see the smallest."""
+
 
 class Osqp(AbstractProjection):
     """Projection by OSQP, see `AbstractProjection`.
@@ -50,13 +53,21 @@ class Osqp(AbstractProjection):
         import osqp
         from scipy import sparse
 
+        rows = np.concatenate([polyhedron.A, polyhedron.C])
+        low = np.concatenate([polyhedron.lower, polyhedron.d])
+        high = np.concatenate([polyhedron.b, polyhedron.d])
+        norms = np.linalg.norm(rows, axis=1)
+        used = norms[norms > 0]
+        if len(used) and used.max() > SPREAD * used.min():
+            norms[norms == 0] = 1.0
+            rows, low, high = rows / norms[:, None], low / norms, high / norms
         solver = osqp.OSQP()
         solver.setup(
             P=sparse.identity(polyhedron.n, format="csc"),
             q=np.zeros(polyhedron.n),
-            A=sparse.csc_matrix(np.concatenate([polyhedron.A, polyhedron.C])),
-            l=np.concatenate([polyhedron.lower, polyhedron.d]),
-            u=np.concatenate([polyhedron.b, polyhedron.d]),
+            A=sparse.csc_matrix(rows),
+            l=low,
+            u=high,
             eps_abs=tol,
             eps_rel=tol,
             eps_prim_inf=tol,

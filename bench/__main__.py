@@ -1,4 +1,4 @@
-"""`python -m bench list | run | mnist | tables | plots | report | regress`."""
+"""`python -m bench list | run | mnist | robustness | tables | plots | report | regress`."""
 
 from __future__ import annotations
 
@@ -48,6 +48,13 @@ def _mnist(argv: Sequence[str]) -> int:
     return main(argv)
 
 
+def _robustness(argv: Sequence[str]) -> int:
+    """What every method does with bad and degenerate input."""
+    from .robustness import main
+
+    return main(argv)
+
+
 def _tables(argv: Sequence[str]) -> int:
     """Tables from raw rows."""
     from .rows import RESULTS
@@ -83,6 +90,7 @@ COMMANDS: dict[str, Command] = {
     "list": _list,
     "run": _run,
     "mnist": _mnist,
+    "robustness": _robustness,
     "tables": _tables,
     "plots": _plots,
     "report": _report,
@@ -94,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error of ours is one line, not a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] not in COMMANDS:
-        lines = [f"  {name:8} {command.__doc__}" for name, command in COMMANDS.items()]
+        lines = [f"  {name:10} {command.__doc__}" for name, command in COMMANDS.items()]
         print("usage: python -m bench COMMAND [options]\n" + "\n".join(lines))
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
     try:

@@ -80,6 +80,12 @@ TABLES = {
         flags=("stable",),
         key=KEY,
     ),
+    "robustness": Columns(
+        names=("method", "role", "input", "outcome"),
+        text=("origin", "reason"),
+        numbers=("violation", "distance"),
+        key=("method", "input"),
+    ),
     "training": Columns(
         names=("network",),
         counts=("epoch",),

@@ -2,8 +2,8 @@
 
 Compared are ratios of one interleaved pass, of the embedded maps and of our own projection to Linear, to the
 floor and to OSQP, with those in `results/reference.csv`; absolute times never. A row that looks slower is
-measured again, and fails only if the whole 95 % interval of its ratio lies beyond the tolerance in every pass.
-Feasibility, how far points are moved, and missing rows are not a matter of noise and fail at once; a
+measured again, and fails only if the whole 95 % interval of its ratio lies beyond the tolerance in every
+pass. Feasibility, how far points are moved, and missing rows are not a matter of noise and fail at once; a
 strict map fails for a single point outside.
 
 The gate runs on one thread (OMP_NUM_THREADS=1, as `make regress` sets it): two threads that wait for

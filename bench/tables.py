@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 
 from .machine import device_slug
+from .robustness import robustness_table
 from .rows import Run, read_runs, write_atomic
 from .timing import is_stable, ratio_interval
 
 Row = dict[str, Any]
 
-KINDS = ("inference", "mnist_projection")
+KINDS = ("inference", "mnist_projection", "robustness")
 ACCURATE = 1e-6
 """A projection counts as the best one of a cell only if it came this near the true projection."""
 
@@ -67,6 +68,8 @@ def _device_tables(folder: Path, runs: dict[str, Run]) -> list[Path]:
         frames |= _timing_frames(run.rows)
     if (run := runs.get("mnist_projection")) is not None:
         frames |= _experiment_frames(run.rows)
+    if (run := runs.get("robustness")) is not None:
+        frames["robustness"] = robustness_table(run.rows)
     written = []
     for name, frame in frames.items():
         written.append(folder / f"{name}.csv")

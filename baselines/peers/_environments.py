@@ -52,7 +52,7 @@ def check(peer: type[AbstractPeer]) -> None:
             require(module, "baselines")
     elif not _stamp(peer.environment).exists():
         raise MissingDependencyError(
-            f"the peer {peer.name!r} needs the environment {peer.environment!r}, which was not built; {ADVICE}"
+            f"the peer {peer.name!r} needs the environment {peer.environment!r}, which is not there; {ADVICE}"
         )
 
 

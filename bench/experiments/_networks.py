@@ -50,7 +50,7 @@ class Task:
 
 
 class AbstractNetwork(nn.Module, ABC):
-    """(N, n) -> (N, n); if `feasible`, every output in evaluation mode is in `task.target`, up to rounding."""
+    """(N, n) -> (N, n); if `feasible`, each output in evaluation mode is in `task.target`, up to rounding."""
 
     name: ClassVar[str]
     feasible: ClassVar[bool] = True

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from .._cells import BATCH, PROBLEM, best_projection, main_cell, main_dtype, plain_maps
+from .._cells import BATCH, PROBLEM, best_projection, main_cell, main_dtype, ok, plain_maps, where
 from .._numbers import NONE, error, interval, number, share
 from .._tables_io import COMMAND, ROLES, Row, Tables
 from ._document import Block, Paragraph, Table, code, literal
 
+BASELINE, SHOWN = "osqp", 6
+"""Besides the paper's baseline, the README shows so many of the projections, the fastest."""
+
 
 def main_result(tables: Tables) -> list[Block]:
-    """Every method of the main cell but the strict variants, by role, the fastest first."""
+    """As `main_result_in_full`, of the projections the fastest alone; the others in a sentence."""
     cell = plain_maps(main_cell(tables.find("inference")))
+    slower = sorted(ok(where(cell, role="projection")), key=_order)[SHOWN:]
+    slower = [row for row in slower if row["method"] != BASELINE]
+    troubled = [row for row in where(cell, role="projection") if row["status"] not in ("ok", "refused")]
+    hidden = [row["method"] for row in (*slower, *troubled)]
+    blocks = _blocks(tables, [row for row in cell if row["method"] not in hidden])
+    if slower:
+        names = ", ".join(f"{code(row['method'])} {number(row['us_per_sample'])}" for row in slower)
+        blocks.append(Paragraph(f"Slower projections, µs a sample: {names}."))
+    if troubled:
+        names = ", ".join(f"{code(row['method'])} ({row['status']})" for row in troubled)
+        blocks.append(
+            Paragraph(f"Projections without a time, for reasons in results/README.md: {names}.")
+        )
+    return blocks
+
+
+def main_result_in_full(tables: Tables) -> list[Block]:
+    """Every method of the main cell but the strict variants, by role, the fastest first."""
+    return _blocks(tables, plain_maps(main_cell(tables.find("inference"))))
+
+
+def _blocks(tables: Tables, cell: list[Row]) -> list[Block]:
     if not cell:
         return [Paragraph(f"No row for {PROBLEM} at batch {BATCH} yet: `{COMMAND}` measures it.")]
     n, best = cell[0]["n"], best_projection(cell)

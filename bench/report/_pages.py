@@ -14,9 +14,10 @@ from ._html import page
 from ._inference import inference, means
 from ._limitations import limitations
 from ._machine import machine
-from ._main_result import main_result
+from ._main_result import main_result_in_full
 from ._networks import networks
 from ._planning import planning
+from ._robustness import robustness
 from ._strict import strict_everywhere
 from ._training import networks_in_full, training
 from ._training_step import training_step, training_step_in_full
@@ -66,10 +67,12 @@ def _device(tables: Tables, figures: Path, folder: Path) -> list[Block]:
         *machine(tables),
         *_versions(tables),
     ]
-    blocks += [Heading(3, "Main result"), *main_result(tables), *verdict(tables)]
+    blocks += [Heading(3, "Main result"), *main_result_in_full(tables), *verdict(tables)]
     blocks += strict_everywhere(rows)
     blocks += [Heading(3, "Training step"), *training_step(tables)]
     blocks += [Heading(3, "Networks"), *networks(tables)]
+    if tables.find("robustness"):
+        blocks += robustness(tables.find("robustness"))
     blocks += [Heading(3, "Figures"), *_figures(tables, figures, folder)]
     if rows:
         blocks += [*means(rows), *inference(rows)]

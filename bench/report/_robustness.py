@@ -55,7 +55,7 @@ def _cell(rows: list[Row]) -> str:
     if not rows:
         return NONE
     row = rows[0]
-    word = SHORT.get(row["outcome"], row["outcome"])
+    word = str(SHORT.get(row["outcome"], row["outcome"]))
     if row["outcome"] in (GARBAGE, "inaccurate"):
         return f"{word} {_size(row)}".rstrip()
     return f"{word} ({row['origin']})" if row["origin"] in ORIGINS else word

@@ -56,7 +56,7 @@ class Case:
     @property
     def spoiled(self) -> np.ndarray:
         """(q,) whether a point has an entry that is not finite."""
-        return ~np.isfinite(self.points).all(axis=1)
+        return np.asarray(~np.isfinite(self.points).all(axis=1))
 
     @property
     def scale(self) -> float:
@@ -109,7 +109,7 @@ CASES: tuple[Case, ...] = (
         twin=TWIN,
     ),
     Case(
-        "scaled_rows", "the rows times 1e-8 and 1e8",
+        "scaled_rows", "the rows times 1e-8 and 1e8; judged without these factors",
         ROWS * [[1e-8], [1e8]], np.array([1e-8, 1e8]), twin=TWIN,
     ),
     Case("huge_points", "points of size 1e8", ROWS, BOUNDS, 1e8 * POINTS, TWIN),

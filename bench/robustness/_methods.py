@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 import torch
@@ -76,9 +76,7 @@ class Embedded(AbstractLocal):
 
     role = "embedded"
 
-    def __init__(
-        self, entry: type[AbstractParameterization], strict: bool | Literal["tight"] = False
-    ) -> None:
+    def __init__(self, entry: type[AbstractParameterization], strict: bool = False) -> None:
         super().__init__(f"{entry.name}_strict" if strict else entry.name)
         self.entry, self.strict, self.keeps = entry, strict, entry.projection
 

@@ -52,7 +52,7 @@ class Report:
     @classmethod
     def of_error(cls, error: Exception) -> Report:
         """From what a method raised."""
-        event = next(event for kind, event in EVENTS if isinstance(error, kind))
+        event: Event = next(event for kind, event in EVENTS if isinstance(error, kind))
         if event != "error":
             return cls(event, reason=shorten(str(error)))
         origin: Origin = "foreign"

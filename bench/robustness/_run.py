@@ -35,7 +35,7 @@ def robustness_rows(methods: Iterable[str | AbstractMethod] | None = None) -> li
     return [row for method in _chosen(methods) for row in _rows(method, CASES)]
 
 
-def run(directory: Path, methods: Iterable[str | AbstractMethod] | None = None, fresh: bool = False) -> Run:  # noqa: D417
+def run(directory: Path, methods: Iterable[str | AbstractMethod] | None = None, fresh: bool = False) -> Run:
     """Add the rows of every method to a run file in `directory`, or continue one that was cut off.
 
     Returns the finished run; for `methods` see `robustness_rows`, for `fresh` see `Run.open`.

@@ -102,6 +102,7 @@ TABLES = {
             "inference_ms", "inference_ms_q25", "inference_ms_q75", "inference_samples", "us_per_sample",
             "violation", "cone_violation", "box_violation", "infeasible_share",
         ),
+        flags=("feasible",),
         key=("network",),
     ),
     "digits": Columns(

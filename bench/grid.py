@@ -58,8 +58,10 @@ class Grid:
     """Whether its rows go to `results/raw`."""
 
 
-def _cones(*sizes: tuple[int, int], batch: int = 256, **options: bool) -> tuple[Cell, ...]:
-    return tuple(Cell("random_cone", size, batch, **options) for size in sizes)
+def _cones(
+    *sizes: tuple[int, int], batch: int = 256, strict: bool = False, field: bool = False
+) -> tuple[Cell, ...]:
+    return tuple(Cell("random_cone", size, batch, strict=strict, field=field) for size in sizes)
 
 
 def _polytopes(*sizes: tuple[int, int], batch: int = 256, strict: bool = False) -> tuple[Cell, ...]:

@@ -48,7 +48,7 @@ NETWORKS = (
     "network data train_samples val_samples test_samples epochs epochs_planned stopped train_seconds "
     "projection val_mse optimum_val_mse test_mse optimum_test_mse inference_ms inference_ms_q25 "
     "inference_ms_q75 inference_samples us_per_sample violation cone_violation box_violation "
-    "infeasible_share"
+    "infeasible_share feasible"
 ).split()
 
 

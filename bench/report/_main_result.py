@@ -24,9 +24,7 @@ def main_result(tables: Tables) -> list[Block]:
         blocks.append(Paragraph(f"Slower projections, µs a sample: {names}."))
     if troubled:
         names = ", ".join(f"{code(row['method'])} ({row['status']})" for row in troubled)
-        blocks.append(
-            Paragraph(f"Projections without a time, for reasons in results/README.md: {names}.")
-        )
+        blocks.append(Paragraph(f"Projections without a time, for reasons in results/README.md: {names}."))
     return blocks
 
 

@@ -24,7 +24,8 @@ def networks(tables: Tables) -> list[Block]:
         Table(HEADER, tuple(_row(row, slowest) for row in rows)),
         Paragraph(
             f"{_data(rows)} Optimum: the error of the true projection of the same inputs. Inference: the "
-            "whole test split, projection at test time included where the network has one."
+            "whole test split, projection at test time included where the network has one. A network that "
+            "promises nothing may come below the optimum, outside the set."
         ),
     ]
 
@@ -32,7 +33,9 @@ def networks(tables: Tables) -> list[Block]:
 def _row(row: Row, slowest: float) -> tuple[str, ...]:
     optimum, time = row["optimum_test_mse"], row["us_per_sample"]
     return (
-        code(row["network"]) + (f" ({code(row['projection'])})" if row["projection"] else ""),
+        code(row["network"])
+        + (f" ({code(row['projection'])})" if row["projection"] else "")
+        + (" (promises nothing)" if row["feasible"] == 0 else ""),
         _epochs(row),
         number(row["test_mse"]),
         number(optimum),

@@ -14,6 +14,7 @@ from ._document import Block, markdown
 from ._machine import machine
 from ._main_result import main_result
 from ._networks import networks
+from ._robustness import robustness_in_short
 from ._strict import strict
 from ._training_step import training_step
 from ._verdict import verdict
@@ -24,6 +25,7 @@ BLOCKS: dict[str, Callable[[Tables], list[Block]]] = {
     "strict": strict,
     "training-step": training_step,
     "networks": networks,
+    "robustness": robustness_in_short,
     "machine": machine,
 }
 MARKER = re.compile(r"<!-- (begin|end):([\w-]+) -->")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from .._cells import distinct, where
 from .._numbers import NONE, error
-from .._tables_io import Row
+from .._tables_io import COMMAND, Row, Tables
 from ..robustness import CASES, OUTCOMES
 from ._document import Block, Bullets, Heading, Paragraph, Table, code, literal
 
@@ -45,6 +45,17 @@ def robustness(rows: list[Row]) -> list[Block]:
     if items:
         blocks.append(Bullets(tuple(items)))
     return [*blocks, Paragraph(_legend(rows, inputs))]
+
+
+def robustness_in_short(tables: Tables) -> list[Block]:
+    """The counts, and where garbage was returned."""
+    rows = tables.find("robustness")
+    if not rows:
+        return [Paragraph(f"Not measured yet: `{COMMAND}` does.")]
+    inputs, methods = distinct(rows, "input"), distinct(rows, "method")
+    blocks: list[Block] = [Paragraph(f"{len(inputs)} inputs, {len(methods)} methods. {_counts(rows)}")]
+    items = tuple(_garbage(rows))
+    return [*blocks, Bullets(items)] if items else blocks
 
 
 def _silent(rows: list[Row], method: str) -> bool:

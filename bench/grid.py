@@ -94,7 +94,23 @@ def _short() -> Grid:
     return Grid("short", (*strict, *_cones((8, 16)), *_polytopes((8, 16), strict=True)), 0.7, kept=False)
 
 
+def _quick() -> Grid:
+    """What a newcomer waits for: the main cells, without peers and modelling tools."""
+    cones = (*_cones((64, 32), (784, 16), strict=True), *_cones((8, 16), (16, 64), (128, 256)))
+    return Grid(
+        "quick",
+        (Cell(*CHECKERBOARD, strict=True), *cones, *_polytopes((8, 32)), Cell(*CHECKERBOARD, batch=1)),
+        budget=0.3,
+        steps=(Cell(*CHECKERBOARD), *_cones((64, 32))),
+        plans=_planning(200),
+        accuracy=_accuracy(32)[:1],
+        call_limit=5.0,
+        setup_limit=5.0,
+    )
+
+
 def _default() -> Grid:
+    """Behind the published tables: the whole field on the main cells, sweeps, every batch size."""
     headline = Cell(*CHECKERBOARD, strict=True, field=True)
     sweep_n = _cones((8, 8), (16, 8), (64, 8), (256, 8), (784, 8))
     sweep_m = (*_cones((8, 4), (8, 12)), *_cones((8, 16), (16, 64), field=True), *_cones((8, 32)))
@@ -136,7 +152,7 @@ def _full() -> Grid:
 
 def all_grids() -> tuple[Grid, ...]:
     """Every grid, the shortest first."""
-    return _smoke(), _short(), _default(), _full()
+    return _smoke(), _short(), _quick(), _default(), _full()
 
 
 def grid(name: str) -> Grid:

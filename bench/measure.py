@@ -157,7 +157,10 @@ def _get_ready(contestant: Contestant, instance: Instance, target: Target, grid:
         setup = perf_counter() - start
         inputs = _inputs(prepared, judge.points, target)
         _probe(prepared, inputs, target.device, grid.call_limit)
-        return prepared, setup, inputs, prepared.run(inputs)
+        output = prepared.run(inputs)
+        if prepared.clock is not None and (seconds := prepared.clock()) > grid.call_limit:
+            raise TimeoutError(f"> {grid.call_limit:g} s a batch ({seconds:.0f} s)")
+        return prepared, setup, inputs, output
 
     (prepared, setup, inputs, output), peak = with_peak(first, target.device)
     row |= {"status": "ok", "reason": "", "setup_seconds": setup, "peak_mb": peak}

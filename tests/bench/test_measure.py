@@ -175,9 +175,19 @@ class Remote(Fake):
 
 def test_a_method_in_another_process_is_timed_there_and_closed():
     closed = []
-    row = rows(Cell("random_cone", (5, 3), batch=20), Remote(closed))["remote"]
+    patient = Grid("tiny", (), 0.0, call_limit=60.0)
+    row = rows(Cell("random_cone", (5, 3), batch=20), Remote(closed), chosen=patient)["remote"]
     assert row["status"] == "ok" and set(row["seconds"]) == {42.0} and closed == [1]
     assert row["distance"] > 0.1 and row["success_1e3"] < 1
+
+
+def test_a_call_elsewhere_that_takes_too_long_is_a_timeout():
+    closed = []
+    row = rows(
+        Cell("random_cone", (5, 3), batch=20), Remote(closed), chosen=Grid("tiny", (), 0.0, call_limit=5.0)
+    )
+    assert row["remote"]["status"] == "timeout" and row["remote"]["reason"] == "> 5 s a batch (42 s)"
+    assert closed == [1]
 
 
 def test_it_is_closed_when_it_fails_too():

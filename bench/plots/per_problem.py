@@ -17,6 +17,7 @@ from ._base import (
     add_legend,
     add_notes,
     failure_notes,
+    fewer_projections,
     method_styles,
     require_rows,
     unstable_note,
@@ -63,7 +64,7 @@ class PerProblem(AbstractFigure):
 
     def draw(self, rows: list[Row]) -> Figure:
         """Panels side by side, one a dtype, with the problems of the table as bands."""
-        rows = plain_maps(rows)
+        rows = fewer_projections(plain_maps(rows))
         batch = main_batch(rows)
         table = [row for row in rows if row["role"] in self.roles]
         shown = where(table, batch=batch)

@@ -24,7 +24,15 @@ from .._cells import (
     where,
 )
 from .._tables_io import Row
-from ._base import AbstractFigure, add_legend, add_notes, failure_notes, method_styles, require_rows
+from ._base import (
+    AbstractFigure,
+    add_legend,
+    add_notes,
+    failure_notes,
+    fewer_projections,
+    method_styles,
+    require_rows,
+)
 from ._marks import intervals
 from ._style import Style
 
@@ -52,7 +60,7 @@ class Speedup(AbstractFigure):
 
     def draw(self, rows: list[Row]) -> Figure:
         """Two panels with a shared legend, strict variants aside."""
-        rows = plain_maps(rows)
+        rows = fewer_projections(plain_maps(rows))
         batch, dtype = main_batch(rows), main_dtype(rows)
         line = sweep(where(rows, batch=batch, dtype=dtype), self.along, self.fixed)
         require_rows(ok(line), f"that is ok at batch {batch} in {dtype}")

@@ -10,6 +10,8 @@ import pytest
 
 from bench._tables_io import read_tables
 from bench.plots import FIGURES, NothingToDrawError, make_plots, plots_main
+from bench.plots import headline as headline_
+from bench.plots._base import fewer_projections
 from bench.plots._style import styles
 from constrained.errors import InvalidInputError
 from tests.fixtures.tables import (
@@ -78,7 +80,7 @@ def test_numbers_come_from_the_table(tmp_path):
         if row["problem"] == "checkerboard-784x16" and row["method"] == "half_spaces":
             row |= {"us_per_sample": 1.23, "speedup_osqp": 777.0}
     figure = draw(tmp_path, "headline", inference=rows)
-    assert any("1.23 µs" in text and "777 times faster than osqp" in text for text in texts(figure))
+    assert any("1.23 µs" in text and "777x osqp, " in text for text in texts(figure))
     widths = [bar.get_width() for bar in figure.axes[0].patches]
     assert widths == sorted(widths) and 1.23 in widths
     # Strict variants and what is made for other sets have no bar.
@@ -110,7 +112,7 @@ def test_zeros_are_drawn_at_a_labelled_floor(tmp_path):
     dots = [x for container in axes.containers for x in container.lines[0].get_xdata()]
     assert min(dots) < 1e-16 and len(dots) == sum(
         row["status"] == "ok" and row["batch"] == 256 and row["role"] != "yardstick" and not row["plain"]
-        for row in inference_rows()
+        for row in fewer_projections(inference_rows())
     )
 
 
@@ -191,9 +193,9 @@ def test_a_method_without_a_number_is_named_under_the_figure(tmp_path):
 
 
 def test_a_method_that_was_not_measured_there_is_named(tmp_path):
-    rows = [row for row in inference_rows() if row["method"] != "cvxpy" or row["batch"] == 1]
-    assert "not measured here: cvxpy" in note(draw(tmp_path, "time_per_sample", inference=rows))
-    assert "not measured here: cvxpy" in note(draw(tmp_path, "headline", inference=rows))
+    rows = [row for row in inference_rows() if row["method"] not in ("cvxpy", "rays") or row["batch"] == 1]
+    assert "not measured here: rays" in note(draw(tmp_path, "time_per_sample", inference=rows))
+    assert "not measured here: rays, cvxpy" in note(draw(tmp_path, "headline", inference=rows))
 
 
 def test_training_shows_every_network_and_the_optimum(tmp_path):
@@ -295,3 +297,18 @@ def test_the_command(tmp_path, capsys):
     write_tables(tmp_path / "tables", "some-gpu", inference=None, digits=None)
     assert plots_main(arguments) == 0
     assert (tmp_path / "figures" / "some-gpu" / "training.svg").exists()
+
+
+def test_figures_show_the_projections_that_are_the_fastest_somewhere():
+    rows = inference_rows()
+    kept = {row["method"] for row in fewer_projections(rows) if row["role"] == "projection"}
+    assert kept == {"osqp", *(row["best_projection"] for row in rows if row.get("best_projection"))}
+    assert "cvxpy" not in kept
+    maps = {row["method"] for row in rows if row["role"] == "embedded"}
+    assert maps == {row["method"] for row in fewer_projections(rows) if row["role"] == "embedded"}
+
+
+def test_the_headline_compares_with_osqp_and_with_the_fastest_projection():
+    row = {"method": "shift", "us_per_sample": 0.5, "speedup_osqp": 700.0, "speedup_best": 2.5}
+    assert headline_._label(row | {"best_projection": "daqp"}) == "0.500 µs   700x osqp, 2.50x daqp"
+    assert headline_._label(row | {"best_projection": "osqp"}) == "0.500 µs   700 times faster than osqp"

@@ -17,15 +17,20 @@ GENERAL = (
     "processes are not controlled, and torch on several threads suffers from a busy processor far more than "
     "a solver on one. Methods are measured interleaved and compared by ratios for that reason; "
     "absolute times do not carry over to another machine.",
-    "Each method is called again and again on the same batch: caches are warm, and OSQP starts every solve "
-    "from the last solution. A first call costs more, and so does set-up, which is shown apart.",
+    "Each method is called again and again on the same batch, and OSQP starts every solve from the last "
+    "solution; but between two of its rounds dozens of other methods have run, so that caches hold their data. A first call costs more, and so does set-up, which is shown apart.",
     "A projection is timed as a user calls it from torch: the conversion of tensors and the Python loop over "
     "the batch are inside. For small problems that is a large share; the column of the solver's own time "
     "shows how much. A batched implementation in C could be faster than what is measured here.",
+    "Peers run in processes of their own, on as many threads, timed inside; they are tuned as their papers "
+    "advise on points of another seed. Their promises differ (nearest point, some feasible point, a point "
+    "closer to feasible), and so do their violations; HardNet-Aff and DC3's correction are our own "
+    "implementations of the papers, which have no package.",
     "Solvers run with one setting for all problems (OSQP to 1e-6 with polishing, as in the paper) and were "
     "not tuned for each. Methods are not equally accurate: read the time beside violation and distance.",
-    "The threads are those of the machine line. OSQP and DAQP solve one problem on one thread; spreading a "
-    "batch over processes is not measured.",
+    "The threads are those of the machine line. Solvers of one point at a time use one of them; the batched "
+    "ones (`batched_active_set`, `proxqp_batch`, closed forms) use all. Spreading a batch over processes is "
+    "not measured.",
     "An embedded method answers another question than projection: it maps to a feasible point, not to the "
     "nearest one. Where it takes a point to project, the excess says how far from nearest it is; rays take "
     "no point at all: in the grid they are fed random coefficients, whose points lie well inside the set, so "

@@ -18,7 +18,7 @@ GENERAL = (
     "a solver on one. Methods are measured interleaved and compared by ratios for that reason; "
     "absolute times do not carry over to another machine.",
     "Each method is called again and again on the same batch, and OSQP starts every solve from the last "
-    "solution; but between two of its rounds dozens of other methods have run, so that caches hold their data. "
+    "solution; but between two of its rounds dozens of other methods have run, and caches hold their data. "
     "A first call costs more, and so does set-up, which is shown apart.",
     "A projection is timed as a user calls it from torch: the conversion of tensors and the Python loop over "
     "the batch are inside. For small problems that is a large share; the column of the solver's own time "

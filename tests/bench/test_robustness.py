@@ -309,7 +309,7 @@ def test_table_and_report_of_a_run(measured, tmp_path):
 @pytest.mark.parametrize("rows", [[], None])
 def test_the_short_report_without_a_table_says_how_to_make_it(rows, tmp_path):
     tables = Tables(tmp_path, {"robustness": rows}, None)
-    assert markdown(robustness_in_short(tables)).startswith("Not measured yet: `python -m bench robustness`")
+    assert markdown(robustness_in_short(tables)).startswith("Not measured yet: `make bench`")
 
 
 def line(method, role, name, word, **values):

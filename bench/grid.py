@@ -96,7 +96,7 @@ def _short() -> Grid:
 
 def _quick() -> Grid:
     """What a newcomer waits for: the main cells, without peers and modelling tools."""
-    cones = (*_cones((64, 32), (784, 16), strict=True), *_cones((8, 16), (16, 64), (128, 256)))
+    cones = (*_cones((64, 32), (784, 16), strict=True), *_cones((8, 16), (16, 64)))
     return Grid(
         "quick",
         (Cell(*CHECKERBOARD, strict=True), *cones, *_polytopes((8, 32)), Cell(*CHECKERBOARD, batch=1)),

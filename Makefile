@@ -58,7 +58,7 @@ plots: $(READY) ## figures from results/tables alone
 peers: $(READY) ## build the environments of other papers' layers into .peers (a few minutes)
 	$(BIN)/python -m baselines.peers
 
-test: $(READY) ## the tests (about 8 minutes)
+test: $(READY) ## the tests (about 9 minutes)
 	$(BIN)/python -m pytest -q
 
 lint: $(TOOLS) ## ruff, check and format

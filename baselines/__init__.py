@@ -6,9 +6,10 @@
 Importing this package imports no solver; building a projection imports its own.
 """
 
-from constrained.errors import MissingDependencyError, lookup
+from constrained.errors import lookup
 
 from ._base import AbstractProjection, Projection, Status
+from ._installed import installed
 from .batched_active_set import BatchedActiveSet
 from .box_ import ClosedBox
 from .clarabel_ import Clarabel
@@ -72,15 +73,7 @@ def projection(name: str) -> type[AbstractProjection]:
 
 def available() -> list[str]:
     """Names of the projections whose packages are installed, in the order of `PROJECTIONS`."""
-    return [entry.name for entry in PROJECTIONS if _installed(entry)]
-
-
-def _installed(entry: type[AbstractProjection]) -> bool:
-    try:
-        entry.check_available()
-    except MissingDependencyError:
-        return False
-    return True
+    return installed(PROJECTIONS)
 
 
 __all__ = [

@@ -7,8 +7,9 @@ Each runs in an environment of its own, built by `make peers`, in a process that
 Importing this package imports none of their packages.
 """
 
-from constrained.errors import MissingDependencyError, lookup
+from constrained.errors import lookup
 
+from .._installed import installed
 from ._base import AbstractPeer, Problem
 from ._process import PeerError, PeerProcess, PeerTimeoutError, tuning_points
 from .cvxpylayers_ import Cvxpylayers
@@ -29,15 +30,7 @@ def peer(name: str) -> type[AbstractPeer]:
 
 def available() -> list[str]:
     """Names of the peers whose environment was built, in the order of `PEERS`."""
-    return [entry.name for entry in PEERS if _built(entry)]
-
-
-def _built(entry: type[AbstractPeer]) -> bool:
-    try:
-        entry.check_available()
-    except MissingDependencyError:
-        return False
-    return True
+    return installed(PEERS)
 
 
 __all__ = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from constrained.polyhedron import Polyhedron
 
+from ._compiled import Compiled
 from ._one_point import OnePoint
 
 RELAXATION = 1.9
@@ -31,8 +33,8 @@ PENALTIES = (0.3, 1.0, 1.7, 3.0, 5.0, 9.0, 16.0, 30.0)
 """Weights of the rows in the steps, of which the best on random points is taken."""
 MOST_ITERATIONS = 24
 """From which a factorisation is faster."""
-MOST_ALONE = 64
-"""Rows, and twice the features, up to which dependent rows are left to the method for one point."""
+MOST_COMPILED = 64
+"""Rows or features up to which the method for single points is faster than the one for the batch."""
 TRIALS, TRIAL_STEPS, MOST_TUNED = 64, 32, 1024
 
 
@@ -70,11 +72,11 @@ class Dual:
         return OnePoint(A, high - width, high)
 
     @cached_property
-    def alone(self) -> bool:
-        """Whether the points are faster solved one by one: a few rows that depend on each other."""
-        m, n = self.A.shape
-        few = m <= MOST_ALONE and 2 * n <= MOST_ALONE and not self.independent
-        return few and self.A.device.type == "cpu" and self.one_point.has_active_set
+    def compiled(self) -> Compiled | None:
+        """The compiled method for single points, where few rows can be active, on a CPU with numba."""
+        if self.A.device.type != "cpu" or min(self.A.shape) > MOST_COMPILED or not find_spec("numba"):
+            return None
+        return Compiled(self.gram[:-1, :-1], self.width, self.bounds, self.A.shape[1])
 
     @property
     def full(self) -> bool:

@@ -29,11 +29,6 @@ class OnePoint:
         self._below, self._G = below, np.concatenate([A, -A[below]])
         self._h = np.concatenate([high, -low[below]])
 
-    @property
-    def has_active_set(self) -> bool:
-        """Whether DAQP is installed and took the set."""
-        return self._model is not None
-
     def active_set(self, y: np.ndarray) -> np.ndarray | None:
         """By DAQP: (m,), below 0 for a lower bound; None where it has no answer."""
         if self._model is None:

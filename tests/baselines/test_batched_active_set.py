@@ -5,6 +5,7 @@ import pytest
 import scipy.optimize
 import torch
 
+import baselines._compiled
 import baselines._dual
 import baselines._one_point
 import baselines._pivoting
@@ -64,8 +65,8 @@ def not_optimal(polyhedron, y, x, tol):
 
 @pytest.fixture
 def in_the_batch(monkeypatch):
-    """No set is left to the method for one point."""
-    monkeypatch.setattr(baselines._dual, "MOST_ALONE", 0)
+    """No set is left to the compiled method."""
+    monkeypatch.setattr(baselines._dual, "MOST_COMPILED", -1)
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_optimal_in_the_batch(polyhedron, in_the_batch):
 
 
 @pytest.mark.parametrize("polyhedron", SETS.values(), ids=list(SETS))
-def test_optimal_without_the_optional_solver(polyhedron, no_daqp):
+def test_optimal_without_the_optional_solver(polyhedron, in_the_batch, no_daqp):
     check(polyhedron, normal(40, polyhedron.n))
 
 
@@ -111,6 +112,54 @@ def test_optimal_by_pivoting_alone(polyhedron, in_the_batch, monkeypatch):
     monkeypatch.setattr(baselines._pivoting, "SMALL", 0)
     monkeypatch.setattr(baselines._pivoting.Pivoting, "_one_by_one", lambda self, todo: None)
     check(polyhedron, normal(50, polyhedron.n))
+
+
+@pytest.mark.parametrize("polyhedron", SETS.values(), ids=list(SETS))
+def test_compiled_method_needs_no_other(polyhedron, monkeypatch):
+    """Every certificate is the compiled method's own, to rounding; in one thread or in several."""
+
+    def refuse(*arguments):
+        raise AssertionError("left to the batch")
+
+    monkeypatch.setattr(module, "_pivoted", refuse)
+    y = normal(300, polyhedron.n)
+    x = check(polyhedron, y, 1e-11)
+    for part in (slice(0, 1), slice(150, 153), slice(299, 300)):
+        torch.testing.assert_close(BatchedActiveSet(polyhedron)(y[part]).x, x[part], rtol=0, atol=1e-12)
+
+
+def test_compiled_method_hands_on_what_it_cannot_certify(monkeypatch):
+    """Whatever it returns, the certificate decides, and the batch repairs."""
+    P = SETS["more rows than features"]
+    y = normal(50, P.n)
+    truth = BatchedActiveSet(P)(y)
+    compiled = baselines._compiled.Compiled.__call__
+
+    def spoilt(self, e, norm):
+        u, kkt = compiled(self, e, norm)
+        u[::2], kkt[::2] = 0.0, torch.nan
+        return u, kkt
+
+    monkeypatch.setattr(baselines._compiled.Compiled, "__call__", spoilt)
+    result = BatchedActiveSet(P)(y)
+    torch.testing.assert_close(result.x, truth.x, rtol=0, atol=1e-8)
+    assert (result.info["kkt"] <= 1e-9).all()
+
+
+@pytest.mark.parametrize("polyhedron", SETS.values(), ids=list(SETS))
+def test_certificate_of_the_compiled_method_is_that_of_the_batch(polyhedron):
+    from baselines._goldfarb_idnani import _kkt
+
+    dual, y = dual_of(polyhedron), normal(40, polyhedron.n)
+    e = dual.onto_hull(y) @ dual.A.mT - dual.h
+    size = scale_of(dual, e, y.norm(dim=-1, keepdim=True))
+    width, bounds = dual.width.numpy(), dual.bounds.numpy()
+    for u in (normal(40, len(dual.h), seed=5), normal(40, len(dual.h), seed=6).relu(), torch.zeros_like(e)):
+        s = e - u @ dual.gram[:-1, :-1]
+        rows = zip(s.numpy(), u.numpy(), size[:, 0].tolist(), strict=True)
+        found = torch.tensor([_kkt(row, v, width, bounds, norm) for row, v, norm in rows], dtype=e.dtype)
+        assert (found > 1e-3).any()
+        torch.testing.assert_close(found, kkt_residual(dual, e, u, size), rtol=1e-9, atol=1e-14)
 
 
 DEGENERATE = {
@@ -126,9 +175,10 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize("A", DEGENERATE.values(), ids=list(DEGENERATE))
-@pytest.mark.parametrize("alone", [True, False])
-def test_degenerate(A, alone, monkeypatch):
-    monkeypatch.setattr(baselines._dual, "MOST_ALONE", 64 if alone else 0)
+@pytest.mark.parametrize("compiled", [True, False])
+def test_degenerate(A, compiled, request):
+    if not compiled:
+        request.getfixturevalue("in_the_batch")
     P = Polyhedron(A)
     x = check(P, normal(60, 6))
     # Points of the set, on its boundary and at the apex, stay where they are.
@@ -184,7 +234,7 @@ def test_certificate_tells_a_wrong_answer():
         assert (kkt_residual(dual, e, value, size)[outside] > 1e-8).all(), name
 
 
-def test_what_is_not_certified_is_flagged(monkeypatch):
+def test_what_is_not_certified_is_flagged(monkeypatch, in_the_batch):
     """With every exact part switched off, no sample passes for solved that is not."""
     P = Polyhedron(cone(40, 30))
     y = normal(50, 40)
@@ -211,6 +261,18 @@ def test_one_bad_point_does_not_spoil_the_others():
     torch.testing.assert_close(result.x[[0, 1, 3]], BatchedActiveSet(P)(y).x[[0, 1, 3]])
 
 
+@pytest.mark.parametrize("P", SETS.values(), ids=list(SETS))
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_overflows_is_flagged(P, compiled, request):
+    """A norm that is infinite would make any residual relative to it 0."""
+    if not compiled:
+        request.getfixturevalue("in_the_batch")
+    y = normal(6, P.n)
+    y[::2] *= 1e200
+    result = BatchedActiveSet(P)(y)
+    assert [s == Status.SOLVED for s in result.status] == [False, True] * 3
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(
     "polyhedron", [SETS["few rows"], SETS["more rows than features"]], ids=["few", "many"]
@@ -223,7 +285,7 @@ def test_narrow_dtypes_are_rounded_at_the_end_only(polyhedron, dtype):
     torch.testing.assert_close(result.x.double(), exact, rtol=0, atol=8 * torch.finfo(dtype).eps)
 
 
-def test_warm_start_gives_the_same_answers():
+def test_warm_start_gives_the_same_answers(in_the_batch):
     P = Polyhedron(cone(40, 90))
     warm, cold = BatchedActiveSet(P, warm_start=True), BatchedActiveSet(P)
     y = normal(60, 40)
@@ -233,7 +295,7 @@ def test_warm_start_gives_the_same_answers():
     torch.testing.assert_close(warm(y[:7]).x, cold(y[:7]).x, rtol=0, atol=1e-10)  # another number of points
 
 
-def test_warm_start_needs_fewer_steps(monkeypatch):
+def test_warm_start_needs_fewer_steps(monkeypatch, in_the_batch):
     """The steps that the samples make together, counted."""
     P = Polyhedron(cone(40, 90))
     count = 0

@@ -52,16 +52,13 @@ class AbstractPointwise(AbstractProjection):
     def setup(self, polyhedron: Polyhedron, tol: float, **options: Any) -> _State:
         """The rows, and the solver set up for them."""
         rows = Rows.of(polyhedron, self.bounds)
-        idle = rows.contradiction or rows.unconstrained
-        return _State(rows, None if idle else self.start(rows, tol, **options))
+        return _State(rows, None if rows.trivial else self.start(rows, tol, **options))
 
     @final
     def solve(self, state: _State, y: np.ndarray) -> tuple[np.ndarray, list[Status]]:
         """One problem a row, then a look at all points at once."""
-        if state.rows.contradiction:
-            return np.full_like(y, np.nan), [Status.INFEASIBLE] * len(y)
-        if state.rows.unconstrained:
-            return y, [Status.SOLVED] * len(y)
+        if (answer := state.rows.answer_if_trivial(y)) is not None:
+            return answer
         x, statuses = np.full_like(y, np.nan), []
         for i, point in enumerate(y):
             found, status = self.nearest(state.solver, point)

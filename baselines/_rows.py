@@ -68,6 +68,17 @@ class Rows:
         """Whether no row and no bound is left: the whole space."""
         return not (len(self.A) or len(self.C) or np.isfinite([self.low, self.high]).any())
 
+    @property
+    def trivial(self) -> bool:
+        """Whether `answer_if_trivial` has the answer, so that no solver is needed."""
+        return self.contradiction or self.unconstrained
+
+    def answer_if_trivial(self, y: np.ndarray) -> tuple[np.ndarray, list[Status]] | None:
+        """What the set, empty at first sight or the whole space, makes of any points `y` (q, n)."""
+        if self.contradiction:
+            return np.full_like(y, np.nan), [Status.INFEASIBLE] * len(y)
+        return (y, [Status.SOLVED] * len(y)) if self.unconstrained else None
+
     def one_sided(self) -> tuple[np.ndarray, np.ndarray]:
         """`(G, h)`: A and its bounds as `G x <= h`, bounds of features not included."""
         above, below = np.isfinite(self.upper), np.isfinite(self.lower)

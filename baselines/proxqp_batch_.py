@@ -49,7 +49,7 @@ class ProxqpBatch(AbstractProjection):
         from proxsuite import proxqp
 
         rows, whole, problems = Rows.of(polyhedron), proxqp.dense.BatchQP(), []
-        if not (rows.contradiction or rows.unconstrained):
+        if not rows.trivial:
             for _ in range(POOL):
                 problem = whole.init_qp_in_place(polyhedron.n, len(rows.C), len(rows.A))
                 initialise(problem, rows, tol)
@@ -60,10 +60,8 @@ class ProxqpBatch(AbstractProjection):
         """Chunks of `POOL` points; the last one is filled up with its last point."""
         from proxsuite import proxqp
 
-        if state.rows.contradiction:
-            return np.full_like(y, np.nan), [Status.INFEASIBLE] * len(y)
-        if state.rows.unconstrained:
-            return y, [Status.SOLVED] * len(y)
+        if (answer := state.rows.answer_if_trivial(y)) is not None:
+            return answer
         x, statuses = np.full_like(y, np.nan), []
         for start in range(0, len(y), POOL):
             chunk = y[start : start + POOL]

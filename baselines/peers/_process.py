@@ -80,22 +80,42 @@ class PeerProcess:
         tuning: np.ndarray | None = None,
         limit: float | None = 600.0,
     ) -> None:
-        problem = Problem.of(polyhedron)
         if dtype not in ("float32", "float64"):
             raise InvalidInputError(f"dtype must be 'float32' or 'float64'; found {dtype!r}")
         entry.check_available()
-        if (reason := entry.accepts(problem)) is not None:
-            raise UnsupportedSetError(f"peer {entry.name!r} cannot serve {polyhedron}: {reason}")
-        self.entry, self.dtype, self.limit, self.n = entry, dtype, limit, problem.n
+        problem = _accepted(entry, polyhedron)
+        self.entry, self.dtype, self.limit = entry, dtype, limit
         self.threads = torch.get_num_threads()
-        self._backward = False
-        self._ran = False
         self._start()
         try:
-            self._setup(problem, tuning_points(problem.n) if tuning is None else tuning)
+            self.reset(problem, tuning)
         except BaseException:
             self.close()
             raise
+
+    def reset(self, polyhedron: Any, tuning: np.ndarray | None = None) -> None:
+        """Set the peer up for another set, in the same process; arguments and errors as in the class."""
+        problem = _accepted(self.entry, polyhedron)
+        tuning = tuning_points(problem.n) if tuning is None else tuning
+        self.n, self._backward, self._ran = problem.n, False, False
+        paths = {"problem": self._folder / "problem.npz", "tuning": self._folder / "tuning.npz"}
+        problem.save(paths["problem"])
+        np.savez(paths["tuning"], points=np.asarray(tuning, dtype=np.float64))
+        answer = self._ask(
+            {
+                "command": "setup",
+                "file": inspect.getfile(self.entry),
+                "module": self.entry.__module__,
+                "class": self.entry.__name__,
+                "dtype": self.dtype,
+                "threads": self.threads,
+            }
+            | {name: str(path) for name, path in paths.items()}
+        )
+        self.setup_seconds: float = answer["seconds"]
+        self.import_seconds: float = answer["import_seconds"]
+        self.versions: dict[str, str] = answer["versions"]
+        self.tuned: dict[str, Any] = answer["tuned"]
 
     def run(
         self,
@@ -159,26 +179,6 @@ class PeerProcess:
         # Also called when the object is dropped and when the interpreter ends: no process is left behind.
         self._finalizer = weakref.finalize(self, _end, self._process, self._folder, reader)
 
-    def _setup(self, problem: Problem, tuning: np.ndarray) -> None:
-        paths = {"problem": self._folder / "problem.npz", "tuning": self._folder / "tuning.npz"}
-        problem.save(paths["problem"])
-        np.savez(paths["tuning"], points=np.asarray(tuning, dtype=np.float64))
-        answer = self._ask(
-            {
-                "command": "setup",
-                "file": inspect.getfile(self.entry),
-                "module": self.entry.__module__,
-                "class": self.entry.__name__,
-                "dtype": self.dtype,
-                "threads": self.threads,
-            }
-            | {name: str(path) for name, path in paths.items()}
-        )
-        self.setup_seconds: float = answer["seconds"]
-        self.import_seconds: float = answer["import_seconds"]
-        self.versions: dict[str, str] = answer["versions"]
-        self.tuned: dict[str, Any] = answer["tuned"]
-
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         self._check_open()
         stdin = self._process.stdin
@@ -220,6 +220,13 @@ class PeerProcess:
         return PeerError(
             f"the process of peer {self.entry.name!r} ended in {command!r} with exit code {code}{last}"
         )
+
+
+def _accepted(entry: type[AbstractPeer], polyhedron: Any) -> Problem:
+    problem = Problem.of(polyhedron)
+    if (reason := entry.accepts(problem)) is not None:
+        raise UnsupportedSetError(f"peer {entry.name!r} cannot serve {polyhedron}: {reason}")
+    return problem
 
 
 def _variables(inherited: Mapping[str, str], threads: int, isolated: bool) -> dict[str, str]:

@@ -144,8 +144,7 @@ class Peer(AbstractMethod):
             raise UnsupportedSetError(reason)
         if process is None:
             return PeerProcess(self.entry, problem, "float64", tuning, limit=PEER_SECONDS)
-        process.n = problem.n
-        process._setup(problem, tuning)
+        process.reset(problem, tuning)
         return process
 
     def _answer(self, process: PeerProcess, case: Case) -> Report:

@@ -19,6 +19,9 @@ rows at once where their multipliers come out positive, is ours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -35,7 +38,19 @@ PASSES = 3
 MOST_STEPS = 20
 """For each row."""
 
-compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc", "nsz"},
+}
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled at the first call, and kept on disk where there is a folder for it."""
+    try:
+        return njit(cache=True, **OPTIONS)(function)
+    except RuntimeError:  # neither beside this file nor in the user's cache may anything be written
+        return njit(**OPTIONS)(function)
 
 
 @compiled

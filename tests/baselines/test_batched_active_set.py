@@ -1,10 +1,15 @@
 """What is peculiar to the batched active set: its certificate, its paths, dependent rows, warm starts."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.optimize
 import torch
 
+import baselines
 import baselines._compiled
 import baselines._dual
 import baselines._one_point
@@ -144,6 +149,21 @@ def test_compiled_method_hands_on_what_it_cannot_certify(monkeypatch):
     result = BatchedActiveSet(P)(y)
     torch.testing.assert_close(result.x, truth.x, rtol=0, atol=1e-8)
     assert (result.info["kkt"] <= 1e-9).all()
+
+
+def test_compiled_method_does_not_need_a_folder_to_keep_it():
+    """As in a container where nothing may be written."""
+    program = """
+import numba.core.caching as caching
+caching.CacheImpl._locator_classes = caching.CompileResultCacheImpl._locator_classes = []
+import numpy as np, torch
+from baselines import projection
+from constrained import Polyhedron
+print(projection("batched_active_set")(Polyhedron(np.eye(3)))(torch.ones(2, 3)).x.abs().max().item())
+"""
+    root = Path(baselines.__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True)
+    assert done.stdout == "0.0\n", done.stderr
 
 
 @pytest.mark.parametrize("polyhedron", SETS.values(), ids=list(SETS))

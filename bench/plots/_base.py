@@ -47,16 +47,6 @@ def method_styles(rows: list[Row]) -> dict[str, Style]:
     return styles(distinct(rows, "method"), {row["method"]: row["role"] for row in rows})
 
 
-def fewer_projections(rows: list[Row]) -> list[Row]:
-    """Of the projections those alone that are the fastest somewhere, and `osqp`; peers are in the headline.
-
-    A figure with a few dozen black markers says less than one with those that matter; the table has all.
-    """
-    kept = {"osqp", *(row.get("best_projection") for row in rows)}
-    small = [row for row in rows if row["role"] != "peer"]
-    return [row for row in small if row["role"] != "projection" or row["method"] in kept]
-
-
 def require_rows(rows: list[Row], what: str) -> None:
     """Raise `NothingToDrawError` unless there is a row."""
     if not rows:

@@ -10,14 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from .._cells import distinct, main_batch, ok, plain_maps, where
+from .._cells import distinct, fewer_projections, main_batch, ok, plain_maps, where
 from .._tables_io import Row
 from ._base import (
     AbstractFigure,
     add_legend,
     add_notes,
     failure_notes,
-    fewer_projections,
     method_styles,
     require_rows,
     unstable_note,

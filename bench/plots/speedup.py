@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 from .._cells import (
     best_projection,
     distinct,
+    fewer_projections,
     geometric_mean,
     main_batch,
     main_dtype,
@@ -29,7 +30,6 @@ from ._base import (
     add_legend,
     add_notes,
     failure_notes,
-    fewer_projections,
     method_styles,
     require_rows,
 )

@@ -8,10 +8,10 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+from bench._cells import fewer_projections
 from bench._tables_io import read_tables
 from bench.plots import FIGURES, NothingToDrawError, make_plots, plots_main
 from bench.plots import headline as headline_
-from bench.plots._base import fewer_projections
 from bench.plots._style import styles
 from constrained.errors import InvalidInputError
 from tests.fixtures.tables import (

@@ -1,0 +1,49 @@
+"""Feasibility by dtype: how much and how often answers break a row, plain and strict."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .._cells import ok
+from .._tables_io import Row
+
+GUARANTEES = ("plain", "strict", "tight")
+
+
+def feasibility(rows: list[Row]) -> list[Row]:
+    """A row for each dtype, map and guarantee: the largest `violation`, and shares of the answers.
+
+    `violation_over_eps` is the violation over the machine epsilon of the dtype.
+    `infeasible_share` and `broken_share` are means over the `cells`; the latter leaves equalities out.
+    Projections and peers follow their guarantee "plain", since they have no other.
+    """
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in ok(rows):
+        if row["role"] != "yardstick" and math.isfinite(row["violation"]):
+            groups.setdefault((row["dtype"], row["role"], *_map(row)), []).append(row)
+    return [_line(*key, mine) for key, mine in groups.items()]
+
+
+def _map(row: Row) -> tuple[str, str]:
+    """The plain map and the guarantee; a variant is called by its map and the guarantee."""
+    if not row["plain"]:
+        return row["method"], "plain"
+    return row["plain"], row["method"].removeprefix(row["plain"]).lstrip("_")
+
+
+def _line(dtype: str, role: str, method: str, guarantee: str, mine: list[Row]) -> Row:
+    violation = max(row["violation"] for row in mine)
+    eps = float(np.finfo(np.dtype(dtype)).eps)
+    return {
+        "dtype": dtype, "role": role, "method": method, "guarantee": guarantee, "cells": len(mine),
+        "violation": violation, "violation_over_eps": max(violation, 0.0) / eps,
+        "infeasible_share": _average(mine, "infeasible_share"),
+        "broken_share": _average(mine, "broken_share"),
+    }  # fmt: skip
+
+
+def _average(rows: list[Row], name: str) -> float:
+    known = [row[name] for row in rows if math.isfinite(row[name])]
+    return sum(known) / len(known) if known else math.nan

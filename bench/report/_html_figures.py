@@ -22,10 +22,13 @@ WIDEST = 60
 def figure(block: Image, folder: Path) -> str:
     """The figure's SVG file inside the page, as an image so that its ids stay its own."""
     svg = (folder / f"{block.path}.svg").read_text(encoding="utf-8")
-    caption, data = inline(block.caption), _data(block) if block.csv else ""
+    name = html.escape(Path(block.path).name)
+    image, caption = _uri(_smaller(svg), "image/svg+xml"), html.escape(plain(block.caption))
+    data = _data(block) if block.csv else ""
     return (
-        f'<figure>\n<img src="{_uri(_smaller(svg), "image/svg+xml")}" alt="{html.escape(plain(block.caption))}" />\n'
-        f"<figcaption>{caption}</figcaption>\n{data}</figure>"
+        f'<figure>\n<div class="frame" tabindex="0" role="region" aria-label="figure: {name}">'
+        f'<img src="{image}" alt="{caption}" /></div>\n'
+        f"<figcaption>{inline(block.caption)}</figcaption>\n{data}</figure>"
     )
 
 

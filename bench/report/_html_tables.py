@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from ._document import Grouped, Table, literal
 from ._html_text import inline, plain
 
+LONG = 40
+
 
 def table(block: Table | Grouped) -> str:
     """A table; one in parts becomes a single one with the part as its first column and filters."""
@@ -39,5 +41,10 @@ def box(
 
 
 def _row(tag: str, cells: Iterable[str], text: Sequence[bool]) -> str:
-    marks = ((' class="l"' if left else "", cell) for left, cell in zip(text, cells, strict=True))
-    return "<tr>" + "".join(f"<{tag}{mark}>{inline(cell)}</{tag}>" for mark, cell in marks) + "</tr>"
+    return "<tr>" + "".join(_cell(tag, cell, left) for cell, left in zip(cells, text, strict=True)) + "</tr>"
+
+
+def _cell(tag: str, cell: str, left: bool) -> str:
+    """A text that is longer than LONG wraps, everything else stays on a line."""
+    mark = (' class="l long"' if len(cell) > LONG else ' class="l"') if left else ""
+    return f"<{tag}{mark}>{inline(cell)}</{tag}>"

@@ -92,7 +92,7 @@ function addFilters(table, tools) {
     for (const row of rows) row.hidden = !tests.every((test) => test(row));
     count.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
   };
-  tools.addEventListener("input", update);
+  for (const event of ["input", "change"]) tools.addEventListener(event, update);
   update();
 }
 

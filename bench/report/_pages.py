@@ -27,6 +27,7 @@ from ._planning import planning
 from ._profiles import profiles
 from ._robustness import robustness
 from ._strict import strict_everywhere
+from ._summary import summary
 from ._training import networks_in_full, training
 from ._training_step import training_step, training_step_in_full
 from ._verdict import verdict
@@ -74,6 +75,7 @@ def _device(tables: Tables, figures: Path, folder: Path) -> list[Block]:
         Heading(2, f"Device {literal(tables.device)}"),
         *machine(tables),
         *_versions(tables),
+        *summary(tables),
         Heading(3, "Main result"),
         *pictures.of("headline"),
         *main_result_in_full(tables),

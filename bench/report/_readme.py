@@ -16,11 +16,13 @@ from ._main_result import main_result
 from ._networks import networks
 from ._robustness import robustness_in_short
 from ._strict import strict
+from ._summary import summary
 from ._training_step import training_step
 from ._verdict import verdict
 
 BLOCKS: dict[str, Callable[[Tables], list[Block]]] = {
     "main-result": main_result,
+    "summary": summary,
     "verdict": verdict,
     "strict": strict,
     "training-step": training_step,

@@ -20,7 +20,7 @@ def feasibility(rows: list[Row]) -> list[Row]:
     `infeasible_share` and `broken_share` are means over the `cells`; the latter leaves equalities out.
     Projections and peers follow their guarantee "plain", since they have no other.
     """
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in ok(rows):
         if row["role"] != "yardstick" and math.isfinite(row["violation"]):
             groups.setdefault((row["dtype"], row["role"], *_map(row)), []).append(row)

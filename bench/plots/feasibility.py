@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
@@ -57,7 +57,8 @@ def _panel(axes: Axes, lines: list[Row], methods: list[str], floor: float | None
         mine = where(lines, guarantee=guarantee)
         x = [row[VALUE] if row[VALUE] > 0 or floor is None else floor for row in mine]
         y = [methods.index(row["method"]) + 0.2 * (i - 1) for row in mine]
-        handles += axes.plot(x, y, **style.options() | {"linestyle": "none", "label": guarantee})
+        options: dict[str, Any] = style.options() | {"linestyle": "none", "label": guarantee}
+        handles += axes.plot(x, y, **options)
     axes.set_xscale("log")
     if floor is not None:
         label_floor(axes, floor)

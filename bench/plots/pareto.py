@@ -60,7 +60,7 @@ class Pareto(AbstractFigure):
             axes.set_visible(False)
         figure.supylabel("distance moved / that of the exact projection", fontsize=9)
         ring = Line2D([], [], label="not beaten in both", color="#555555", linewidth=0.8, **RING)
-        handles = [Line2D([], [], label=m, **s.options() | {"linestyle": "none"}) for m, s in chosen.items()]
+        handles = [Line2D([], [], **_mark(style), label=method) for method, style in chosen.items()]
         batch, dtype = lines[0]["batch"], lines[0]["dtype"]
         add_legend(figure, f"Time a sample against nearness, batch {batch}, {dtype}", [ring, *handles])
         add_notes(figure, _notes(lines))
@@ -74,8 +74,7 @@ def _panel(axes: Axes, rows: list[Row], chosen: dict[str, Style], problem: str) 
     axes.step([*x, right], [*y, y[-1]], where="post", color="#555555", linewidth=0.8, zorder=1)
     axes.plot(x, y, linestyle="none", markeredgewidth=0.8, **RING)
     for row in rows:
-        options = chosen[row["method"]].options() | {"linestyle": "none", "markersize": 5}
-        axes.plot(row["us_per_sample"], row["excess"], **options)
+        axes.plot(row["us_per_sample"], row["excess"], **_mark(chosen[row["method"]]))
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(LogLocator(numticks=6))
@@ -87,6 +86,10 @@ def _panel(axes: Axes, rows: list[Row], chosen: dict[str, Style], problem: str) 
     axes.set_ylim(highest**-0.08, highest**1.12)
     axes.set_title(problem)
     axes.set_xlabel("time a sample (µs)")
+
+
+def _mark(style: Style) -> dict[str, Any]:
+    return style.options() | {"linestyle": "none", "markersize": 5}
 
 
 def _notes(lines: list[Row]) -> list[str]:

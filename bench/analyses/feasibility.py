@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .._cells import ok
-from .._tables_io import Row
+from .._tables_io import ROLES, Row
 
 GUARANTEES = ("plain", "strict", "tight")
 
@@ -24,7 +24,9 @@ def feasibility(rows: list[Row]) -> list[Row]:
     for row in ok(rows):
         if row["role"] != "yardstick" and math.isfinite(row["violation"]):
             groups.setdefault((row["dtype"], row["role"], *_map(row)), []).append(row)
-    return [_line(*key, mine) for key, mine in groups.items()]
+    # Maps first, in the order of the table otherwise.
+    ordered = sorted(groups, key=lambda group: (group[0], ROLES.index(group[1])))
+    return [_line(*group, groups[group]) for group in ordered]
 
 
 def _map(row: Row) -> tuple[str, str]:

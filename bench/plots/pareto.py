@@ -97,7 +97,8 @@ def _notes(lines: list[Row]) -> list[str]:
     broken = [row for row in lines if math.isfinite(row["excess"]) and not math.isfinite(row["front"])]
     notes = []
     if unknown:
-        notes.append(f"no point to project, so no distance: {', '.join(distinct(unknown, 'method'))}")
+        names = ", ".join(distinct(unknown, "method"))
+        notes.append(f"no point to project or no finite answer, so no distance: {names}")
     if broken:
         named = ", ".join(f"{row['method']} at {row['problem']}" for row in broken)
         notes.append(f"not placed, since a row is broken by more than {FEASIBLE:g}: {named}")

@@ -32,8 +32,8 @@ def pareto(rows: list[Row]) -> list[Block]:
 
 def _without(lines: list[Row]) -> str:
     names = ", ".join(map(code, distinct([row for row in lines if math.isnan(row["front"])], "method")))
-    why = f"since they take no point to project or break a row by more than {FEASIBLE:g}"
-    return f" Without a place somewhere, {why}: {names}." if names else ""
+    why = f"no point to project, no finite answer, or a row broken by more than {FEASIBLE:g}"
+    return f" Without a place on some problem ({why}): {names}." if names else ""
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from pathlib import Path
+
+from constrained.errors import InvalidInputError
 
 from ..plots import FIGURES, figure_path
 from ._document import Block, Heading, Image, Paragraph
@@ -42,6 +46,23 @@ class Pictures:
 
 
 def _image(svg: Path, caption: str, folder: Path) -> Image:
-    csv = svg.with_suffix(".csv")
+    data = svg.with_suffix(".csv")
     path = Path(os.path.relpath(svg.with_suffix(""), folder)).as_posix()
-    return Image(path, caption, csv.read_text(encoding="utf-8") if csv.exists() else "")
+    if "<svg" not in svg.read_text(encoding="utf-8"):
+        raise _damaged(svg, "expected an SVG image, found none")
+    return Image(path, caption, _table(data) if data.exists() else "")
+
+
+def _table(path: Path) -> str:
+    """The text of a CSV file that has a header and as many fields in every line."""
+    text = path.read_text(encoding="utf-8")
+    widths = {len(line) for line in csv.reader(io.StringIO(text))}
+    if len(widths) != 1 or not text.endswith("\n"):
+        raise _damaged(
+            path, f"expected as many fields in every line, found {sorted(widths)}, or it was cut off"
+        )
+    return text
+
+
+def _damaged(path: Path, what: str) -> InvalidInputError:
+    return InvalidInputError(f"{path}: {what}; `python -m bench plots` draws it again")

@@ -10,13 +10,22 @@ import pytest
 
 from bench._tables_io import read_all
 from bench.plots import FIGURES
-from bench.report import make_pages, write_pages
+from bench.report import make_pages
 from bench.report._break_even import samples
 from bench.report._compiled import compiled
 from bench.report._document import markdown
 from bench.report._summary import summary
+from constrained.errors import InvalidInputError
 from tests.fixtures.report_tables import compiled_rows
 from tests.fixtures.tables import inference_rows, us_per_sample, write_tables
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of the tables as they are, without figures."""
+    folder = tmp_path_factory.mktemp("plain")
+    write_tables(folder / "tables")
+    return make_pages(folder / "tables", folder / "figures")[folder / "README.md"]
 
 
 @pytest.fixture
@@ -25,10 +34,13 @@ def tables(tmp_path) -> Path:
     return tmp_path / "results" / "tables"
 
 
-def section(tables: Path, heading: str) -> str:
-    """The text of the page under a heading of level 3 or 2, until the next one."""
-    page, _ = write_pages(tables, tables.parent / "figures")
-    return re.split(r"^##+ ", page.read_text().split(f"# {heading}\n", 1)[1], flags=re.MULTILINE)[0]
+def page(tables: Path) -> str:
+    return make_pages(tables, tables.parent / "figures")[tables.parent / "README.md"]
+
+
+def section(text: str, heading: str) -> str:
+    """The part under a heading of level 3 or 2, until the next one."""
+    return re.split(r"^##+ ", text.split(f"# {heading}\n", 1)[1], flags=re.MULTILINE)[0]
 
 
 def lines(text: str, *starts: str) -> list[str]:
@@ -36,8 +48,8 @@ def lines(text: str, *starts: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(f"| {' | '.join(starts)} |")]
 
 
-def test_means_say_how_many_problems_and_which_are_missing(tables):
-    text = section(tables, "Geometric means across problems")
+def test_means_say_how_many_problems_and_which_are_missing(plain):
+    text = section(plain, "Geometric means across problems")
     (line,) = lines(text, "`half_spaces`", "float32", "256")
     assert "| 6 of 9 |" in line
     assert line.endswith("| random_cone-8x16, random_cone-8x32, random_cone-128x256 |")
@@ -53,15 +65,15 @@ def test_the_front_has_the_fastest_and_the_nearest(tables):
             {"excess": {"shift": 3.0, "daqp": 1.0}.get(row["method"], 9.0)} if row["status"] == "ok" else {}
         )
     write_tables(tables, inference=rows)
-    front = lines(section(tables, "Time against nearness"), "random_cone-8x4")
+    front = lines(section(page(tables), "Time against nearness"), "random_cone-8x4")
     assert [re.findall(r"`(\w+)`.*?([\d.]+)x", line)[0] for line in front][-2:] == [
         ("shift", "3.000"),
         ("daqp", "1.000"),
     ]
 
 
-def test_profiles_are_a_table_for_each_set_of_answers(tables):
-    text = section(tables, "Performance profiles")
+def test_profiles_are_a_table_for_each_set_of_answers(plain):
+    text = section(plain, "Performance profiles")
     assert text.count("| method | role | answered | fastest | within 2x | within 10x | within 100x |") == 2
     # osqp answers all nine and is the fastest nowhere; rays give up on one of them.
     assert lines(text, "`osqp`", "projection", "9 of 9", "0 %")
@@ -69,8 +81,8 @@ def test_profiles_are_a_table_for_each_set_of_answers(tables):
     assert not lines(text, "`box`")
 
 
-def test_growth_names_its_line_and_points(tables):
-    text = section(tables, "Growth")
+def test_growth_names_its_line_and_points(plain):
+    text = section(plain, "Growth")
     (line,) = lines(text, "random_cone, m = 8, batch = 256", "`linear`")
     assert "| 8, 64, 784 |" in line
     exponent, error, r2 = map(float, line.rstrip(" |").split(" | ")[-3:])
@@ -87,7 +99,7 @@ def test_break_even_is_a_row_a_problem(tables):
         if row["problem"] == "random_cone-8x8" and row["batch"] == 256 and row["method"] == "shift":
             row["setup_ms"] = 1e4
     write_tables(tables, inference=rows)
-    text = section(tables, "Set-up and break-even")
+    text = section(page(tables), "Set-up and break-even")
     header = next(line for line in text.splitlines() if line.startswith("| problem |"))
     (line,) = lines(text, "random_cone-8x8")
     cell = line.split(" | ")[header.split(" | ").index("`shift`")]
@@ -98,7 +110,7 @@ def test_break_even_is_a_row_a_problem(tables):
 
 def test_feasibility_has_a_row_a_guarantee_and_dtype(tables):
     write_tables(tables, inference=inference_rows(dtypes=("float32", "float64")))
-    text = section(tables, "Feasibility by dtype")
+    text = section(page(tables), "Feasibility by dtype")
     for dtype in ("float32", "float64"):
         assert lines(text, "`shift`", "embedded", "strict", dtype, "1", "0", "0", "0 %", "0 %")
         assert lines(text, "`shift`", "embedded", "plain", dtype, "18")
@@ -115,16 +127,16 @@ def test_the_summary_is_about_the_maps_that_answer_most_problems(tables):
     assert "`shift`" not in summary(read_all(tables)[0])[0].text
 
 
-def test_machines_are_side_by_side_only_where_there_are_two(tables):
-    page, _ = write_pages(tables, tables.parent / "figures")
-    assert "Machines side by side" not in page.read_text()
+def test_machines_are_side_by_side_only_where_there_are_two(tables, plain):
+    assert "Machines side by side" not in plain
     rows = inference_rows()
     for row in rows:
         if row["method"] == "shift" and row["batch"] == 256:
             row["speedup_osqp"] = 7.0
     write_tables(tables, "some-gpu", inference=rows)
-    assert "x best, some-gpu" in section(tables, "Geometric means over the common problems")
-    (line,) = lines(section(tables, "Every common cell"), "random_cone-8x8", "`shift`", "float32", "256")
+    text = page(tables)
+    assert "x best, some-gpu" in section(text, "Geometric means over the common problems")
+    (line,) = lines(section(text, "Every common cell"), "random_cone-8x8", "`shift`", "float32", "256")
     assert re.search(r"256 \| \d+ \| 7.00 \| ([\d.]+) \| \1 \|", line)
 
 
@@ -152,7 +164,7 @@ def test_a_figure_without_a_section_is_among_the_others(tables, monkeypatch):
     monkeypatch.setattr("bench.report._pictures.FIGURES", (Fresh(),))
     (tables.parent / "figures" / "cpu").mkdir(parents=True)
     (tables.parent / "figures" / "cpu" / "fresh.svg").write_text("<svg/>")
-    assert "A new one." in section(tables, "Other figures")
+    assert "A new one." in section(page(tables), "Other figures")
 
 
 def test_the_same_tables_give_the_same_pages(tables):
@@ -163,5 +175,24 @@ def test_the_same_tables_give_the_same_pages(tables):
 def test_a_table_without_an_answer_has_sentences_in_place_of_tables(tables):
     rows = [row for row in inference_rows() if row["status"] != "ok"]
     write_tables(tables, inference=rows)
+    text = page(tables)
     for heading in ("Time against nearness", "Performance profiles", "Set-up and break-even", "Growth"):
-        assert re.search(r"^No [^|]+\.$", section(tables, heading), flags=re.MULTILINE), heading
+        assert re.search(r"^No [^|]+\.$", section(text, heading), flags=re.MULTILINE), heading
+
+
+@pytest.mark.parametrize(
+    ("ending", "text", "message"),
+    [
+        ("svg", "", "expected an SVG image, found none"),
+        ("csv", "a,b\n1\n", "found .1, 2."),
+        ("csv", "a,b\n1,2", "cut off"),
+        ("csv", "", "found .., or it was cut off"),
+    ],
+)
+def test_a_damaged_figure_is_named(tables, ending, text, message):
+    folder = tables.parent / "figures" / "cpu"
+    folder.mkdir(parents=True)
+    (folder / "means.svg").write_text("<svg/>")
+    (folder / f"means.{ending}").write_text(text)
+    with pytest.raises(InvalidInputError, match=rf"means\.{ending}: .*{message}.*bench plots"):
+        page(tables)

@@ -11,5 +11,17 @@ from .machines import comparison
 from .means import means
 from .pareto import pareto
 from .profiles import profiles, shares
+from .settings import main_setting, other_settings
 
-__all__ = ["break_even", "comparison", "feasibility", "growth", "means", "pareto", "profiles", "shares"]
+__all__ = [
+    "break_even",
+    "comparison",
+    "feasibility",
+    "growth",
+    "main_setting",
+    "means",
+    "other_settings",
+    "pareto",
+    "profiles",
+    "shares",
+]

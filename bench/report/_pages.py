@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .._tables_io import Tables, read_all
+from ..analyses import main_setting
 from ..rows import write_atomic
 from ._accuracy import accuracy
 from ._break_even import break_even
@@ -26,6 +27,7 @@ from ._pictures import Pictures
 from ._planning import planning
 from ._profiles import profiles
 from ._robustness import robustness
+from ._settings import settings
 from ._strict import strict_everywhere
 from ._summary import summary
 from ._training import networks_in_full, training
@@ -66,10 +68,12 @@ def _report(devices: list[Tables], figures: Path, folder: Path) -> list[Block]:
         f"{', '.join(literal(tables.device) for tables in devices)}."
     )
     sections = [block for tables in devices for block in _device(tables, figures, folder)]
-    return [Heading(1, TITLE), Paragraph(intro), *sections, *machines(devices), *limitations(devices)]
+    compared = machines([main_setting(tables) for tables in devices])
+    return [Heading(1, TITLE), Paragraph(intro), *sections, *compared, *limitations(devices)]
 
 
-def _device(tables: Tables, figures: Path, folder: Path) -> list[Block]:
+def _device(every: Tables, figures: Path, folder: Path) -> list[Block]:
+    tables = main_setting(every)
     pictures = Pictures(figures, tables.device, folder)
     blocks: list[Block] = [
         Heading(2, f"Device {literal(tables.device)}"),
@@ -88,7 +92,7 @@ def _device(tables: Tables, figures: Path, folder: Path) -> list[Block]:
     blocks += [Heading(3, "Networks"), *pictures.of("training", "digits"), *networks(tables)]
     if tables.find("robustness"):
         blocks += robustness(tables.find("robustness"))
-    blocks += pictures.others()
+    blocks += [*settings(every), *pictures.others()]
     return blocks + _in_full(tables) + downloads(tables, folder)
 
 

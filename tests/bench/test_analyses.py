@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from bench._tables_io import Tables
-from bench.analyses import break_even, comparison, feasibility, growth, means, pareto, profiles, shares
+from bench.analyses import (
+    break_even,
+    comparison,
+    feasibility,
+    growth,
+    main_setting,
+    means,
+    other_settings,
+    pareto,
+    profiles,
+    shares,
+)
 from bench.analyses.machines import over_problems
 from tests.fixtures.report_tables import NAN, row
 
@@ -162,3 +173,14 @@ def test_one_machine_is_compared_with_nothing():
     assert (
         comparison([machine("here", rows)]) == comparison([machine("here", rows), machine("x", None)]) == []
     )
+
+
+def test_one_setting_is_compared_and_the_others_are_beside_it():
+    warm, cold = {"threads": 2.0, "cache": "warm"}, {"threads": 2.0, "cache": "cold"}
+    rows = [row("a", 1.0, **warm), row("b", 2.0, **warm), row("a", 3.0, **cold), row("c", None, **warm)]
+    tables = Tables(Path("here"), {"inference": rows, "networks": [{"network": "x"}], "planning": None}, None)
+    main = main_setting(tables)
+    assert values(main.find("inference"), "method", "cache") == [("a", "warm"), ("b", "warm"), ("c", "warm")]
+    assert main.find("networks") == [{"network": "x"}] and main.rows["planning"] is None
+    assert values(other_settings(tables), "method", "ratio") == [("a", 3.0)]
+    assert other_settings(main) == [] and main_setting(main) is main

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench._tables_io import read_all
+from bench._tables_io import Tables, read_all
 from bench.plots import FIGURES
 from bench.report import make_pages
 from bench.report._break_even import samples
 from bench.report._compiled import compiled
 from bench.report._document import markdown
+from bench.report._settings import settings
 from bench.report._summary import summary
 from constrained.errors import InvalidInputError
 from tests.fixtures.report_tables import compiled_rows
+from tests.fixtures.report_tables import row as made
 from tests.fixtures.tables import inference_rows, us_per_sample, write_tables
 
 
@@ -145,6 +147,15 @@ def test_compiled_is_beside_eager_with_its_ratio():
     assert "| cone-4x2 | `a` | float32 | 256 | ok | 3.00 | 1.50 | 2.00 | 900 |" in text
     assert r"| cone-4x2 | `b` | float32 | 256 | refused: graph \| break | 4.00 | – | – | – |" in text
     assert compiled([]) == []
+
+
+def test_cold_caches_are_beside_warm_ones():
+    warm, cold = {"threads": 2.0, "cache": "warm"}, {"threads": 1.0, "cache": "cold"}
+    times = {"us_q25": 2.5, "us_q75": 3.5}
+    rows = [made("a", 1.0, **warm), made("b", 1.0, **warm), made("a", 3.0, **cold, **times)]
+    text = markdown(settings(Tables(Path("here"), {"inference": rows}, None)))
+    assert "| cone-4x2 | `a` | float32 | 256 | cold | 1 | 3.00 [2.50, 3.50] | 3.00 |" in text
+    assert settings(Tables(Path("here"), {"inference": rows[:2]}, None)) == []
 
 
 def test_every_figure_that_is_drawn_is_on_the_page_once(tables):

@@ -12,7 +12,7 @@ TOOLS  := $(VENV)/.tools
 CUDA   := .venv-cuda/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-smoke bench-cuda results plots peers test lint types regress reference wheel clean
+.PHONY: help bench bench-full bench-smoke bench-cuda results plots report peers test lint types regress reference wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,8 +52,11 @@ results: $(READY) ## tables from results/raw, figures and texts from the tables
 	$(BIN)/python -m bench plots
 	$(BIN)/python -m bench report
 
-plots: $(READY) ## figures from results/tables alone
+plots: $(READY) ## figures, and the tables behind them, from results/tables alone
 	$(BIN)/python -m bench plots
+
+report: $(READY) ## README blocks, results/README.md and results/report.html from tables and figures
+	$(BIN)/python -m bench report
 
 peers: $(READY) ## build the environments of other papers' layers into .peers (a few minutes)
 	$(BIN)/python -m baselines.peers

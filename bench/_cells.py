@@ -37,6 +37,16 @@ def distinct(rows: Iterable[Row], name: str) -> list:
     return list(dict.fromkeys(row[name] for row in rows))
 
 
+def fewer_projections(rows: list[Row]) -> list[Row]:
+    """Of the projections those alone that are the fastest somewhere, and `osqp`; peers are in the headline.
+
+    A figure with a few dozen black markers says less than one with those that matter; the table has all.
+    """
+    kept = {"osqp", *(row.get("best_projection") for row in rows)}
+    small = [row for row in rows if row["role"] != "peer"]
+    return [row for row in small if row["role"] != "projection" or row["method"] in kept]
+
+
 def main_batch(rows: Iterable[Row]) -> int:
     """The batch size that figures show: 256, or the largest if there is no 256."""
     batches = {row["batch"] for row in rows}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from constrained.errors import ConstraintError
 
-from .._cells import distinct, failures, ok, places, where
+from .._cells import distinct, failures, fewer_projections, ok, places, plain_maps, where
 from .._tables_io import Row
 from ._style import Style, styles
 
@@ -38,23 +38,27 @@ class AbstractFigure(ABC):
     caption: str
 
     @abstractmethod
+    def data(self, rows: list[Row]) -> list[Row]:
+        """The rows behind the figure, all with the same columns; none where there is nothing to draw."""
+
+    @abstractmethod
     def draw(self, rows: list[Row]) -> Figure:
         """The figure of these rows, or `NothingToDrawError`."""
 
 
+def columns(rows: list[Row], *names: str) -> list[Row]:
+    """The rows with these columns alone."""
+    return [{name: row[name] for name in names} for row in rows]
+
+
 def method_styles(rows: list[Row]) -> dict[str, Style]:
-    """The styles of all methods of the inference table, the same in every figure of it."""
-    return styles(distinct(rows, "method"), {row["method"]: row["role"] for row in rows})
+    """The styles of the plain methods of the inference table, the same in every figure of it.
 
-
-def fewer_projections(rows: list[Row]) -> list[Row]:
-    """Of the projections those alone that are the fastest somewhere, and `osqp`; peers are in the headline.
-
-    A figure with a few dozen black markers says less than one with those that matter; the table has all.
+    The projections that figures show come first, so that their markers differ.
     """
-    kept = {"osqp", *(row.get("best_projection") for row in rows)}
-    small = [row for row in rows if row["role"] != "peer"]
-    return [row for row in small if row["role"] != "projection" or row["method"] in kept]
+    rows = plain_maps(rows)
+    names = [*distinct(fewer_projections(rows), "method"), *distinct(rows, "method")]
+    return styles(dict.fromkeys(names), {row["method"]: row["role"] for row in rows})
 
 
 def require_rows(rows: list[Row], what: str) -> None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from ._base import AbstractFigure
+from .break_even import BreakEven
 from .digits import Digits
+from .feasibility import Feasibility
+from .growth import Growth
 from .headline import Headline
+from .means import Means
+from .pareto import Pareto
 from .per_problem import PerProblem, mark_eps, mark_one
+from .profiles import Profiles
 from .speedup import Speedup
 from .training import TrainingCurves
 
@@ -15,6 +21,10 @@ FIGURES: tuple[AbstractFigure, ...] = (
     Headline(),
     Speedup("speedup_dimension", along="n", fixed="m"),
     Speedup("speedup_constraints", along="m", fixed="n"),
+    Means(),
+    Profiles(),
+    Pareto(),
+    Growth(),
     PerProblem(
         "time_per_sample",
         title="time a sample (µs)",
@@ -28,6 +38,8 @@ FIGURES: tuple[AbstractFigure, ...] = (
         caption="Time from the constraints to the first call being possible: rays, factorisation, ...",
         value="setup_ms",
     ),
+    BreakEven(),
+    Feasibility(),
     PerProblem(
         "violation",
         title="largest violation, max(A x - b)",

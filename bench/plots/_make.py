@@ -10,6 +10,7 @@ from pathlib import Path
 from constrained.errors import ConstraintError
 
 from .._tables_io import COMMAND, Tables, read_all
+from ..analyses import main_setting
 from ..rows import RESULTS
 from ._base import NothingToDrawError
 from ._figures import FIGURES
@@ -28,7 +29,7 @@ def make_plots(tables: Path, figures: Path) -> list[Path]:
     Raises:
         InvalidInputError: no tables, or a damaged one; nothing is written then.
     """
-    return [path for device in read_all(tables) for path in _plot_device(device, figures)]
+    return [path for device in read_all(tables) for path in _plot_device(main_setting(device), figures)]
 
 
 def _plot_device(tables: Tables, figures: Path) -> list[Path]:

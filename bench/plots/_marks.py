@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from .._cells import distinct
 from .._tables_io import Row
@@ -14,6 +16,8 @@ from ._style import Style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+DECADES = 7
+"""At most this many labelled decades on an axis."""
 GROUP = 0.8
 """The share of a problem's band that its dots fill."""
 
@@ -69,3 +73,26 @@ def dots(
         options = style.options() | {"linestyle": "none", "label": method, "markersize": 4.5}
         handles.append(axes.errorbar(x, y, xerr=bars, elinewidth=0.9, capsize=1.8, **options))
     return handles
+
+
+def floor_of(values: Iterable[float], below: float = math.inf) -> float | None:
+    """Where zeros are drawn: a whole power of ten below `below` and every value; None if all are positive."""
+    values = list(values)
+    positive = [value for value in values if value > 0]
+    if len(positive) == len(values):
+        return None
+    return 10.0 ** (math.floor(math.log10(min([*positive, below, 1.0]))) - 2)
+
+
+def label_floor(axes: Axes, floor: float, text: str = "exact 0") -> None:
+    """Ticks at decades, and the floor named for what it stands for."""
+    axes.axvline(floor, color="#000000", linewidth=0.8, zorder=1)
+    axes.set_xlim(left=floor / 4)
+    first, last = math.log10(floor), math.ceil(math.log10(max(axes.get_xlim()[1], floor * 100)))
+    step = max(1, math.ceil((last - first) / DECADES))
+    decades = [10.0**k for k in range(int(last), int(first) + 1, -step)]
+    axes.xaxis.set_major_locator(FixedLocator([floor, *decades]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda x, _: text if x <= floor * 1.01 else f"$10^{{{round(math.log10(x))}}}$")
+    )

@@ -22,6 +22,10 @@ class Digits(AbstractFigure):
     name, table = "digits", "digits"
     caption = "Digits of the test split: the input, its true projection, and the output of each network."
 
+    def data(self, rows: list[Row]) -> list[Row]:
+        """The table as it is: a row for each digit and panel with its pixels p0, p1, ..."""
+        return rows
+
     def draw(self, rows: list[Row]) -> Figure:
         """All digits as one image in gray, -1 black and 1 white."""
         require_rows(rows, "at all")

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from .._cells import BATCH, PROBLEM, distinct, main_cell, main_dtype, ok, plain_maps
 from .._numbers import number, speedup, times
 from .._tables_io import ROLES, Row
-from ._base import AbstractFigure, add_legend, add_notes, failure_notes, require_rows
+from ._base import AbstractFigure, add_legend, add_notes, columns, failure_notes, require_rows
 from ._marks import intervals
 
 FACES = {
@@ -20,6 +20,10 @@ FACES = {
     "peer": ("#D9D9D9", "...."),
     "yardstick": ("#F2F2F2", "xxx"),
 }
+COLUMNS = (
+    "problem", "method", "role", "dtype", "batch", "status", "us_per_sample", "us_q25", "us_q75",
+    "speedup_osqp", "best_projection", "speedup_best",
+)  # fmt: skip
 BASELINE = "osqp"
 BAR_SHARE = 0.6
 """The share of the axis that the longest bar fills; its label needs the rest."""
@@ -35,6 +39,10 @@ class Headline(AbstractFigure):
         "papers' layers; yardsticks: a plain linear layer of the same size, and the floor, the least that "
         "looks at every constraint and returns a vector."
     )
+
+    def data(self, rows: list[Row]) -> list[Row]:
+        """The main cell, those without a time included."""
+        return columns(main_cell(plain_maps(rows)), *COLUMNS)
 
     def draw(self, rows: list[Row]) -> Figure:
         """One bar a method of the main cell, strict variants aside."""

@@ -8,29 +8,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import LogLocator
 
-from .._cells import distinct, main_batch, ok, plain_maps, where
+from .._cells import distinct, fewer_projections, main_batch, ok, plain_maps, where
 from .._tables_io import Row
 from ._base import (
     AbstractFigure,
     add_legend,
     add_notes,
+    columns,
     failure_notes,
-    fewer_projections,
     method_styles,
     require_rows,
     unstable_note,
 )
-from ._marks import dots, problem_bands, problem_order
+from ._marks import DECADES, dots, floor_of, label_floor, problem_bands, problem_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LANE = 0.055
 """Inches of height for each method in a problem's band."""
-DECADES = 7
-"""At most this many labelled decades on an axis."""
 
 
 class PerProblem(AbstractFigure):
@@ -62,12 +60,16 @@ class PerProblem(AbstractFigure):
         self.value, self.spread, self.roles = value, spread, roles
         self.floor_below, self.decorate = floor_below, decorate
 
+    def data(self, rows: list[Row]) -> list[Row]:
+        """A row for each method and problem, those without the number included."""
+        names = ("problem", "n", "m", "method", "role", "dtype", "batch", "status")
+        return columns(self._shown(self._table(rows)), *names, self.value, *(self.spread or ()))
+
     def draw(self, rows: list[Row]) -> Figure:
         """Panels side by side, one a dtype, with the problems of the table as bands."""
-        rows = fewer_projections(plain_maps(rows))
-        batch = main_batch(rows)
-        table = [row for row in rows if row["role"] in self.roles]
-        shown = where(table, batch=batch)
+        table = self._table(rows)
+        shown = self._shown(table)
+        batch = main_batch(table)
         known = [row for row in ok(shown) if math.isfinite(row[self.value])]
         require_rows(known, f"with {self.value} at batch {batch}")
         problems, dtypes = problem_order(shown), sorted(distinct(known, "dtype"))
@@ -75,7 +77,7 @@ class PerProblem(AbstractFigure):
         height = 1.8 + len(problems) * max(0.3, LANE * len(chosen))
         figure = Figure(figsize=(8 if len(dtypes) == 1 else 10, height), layout="constrained")
         panels = figure.subplots(1, len(dtypes), sharex=True, sharey=True, squeeze=False)[0]
-        floor = self._floor(known)
+        floor = floor_of((row[self.value] for row in known), self.floor_below)
         handles = []
         for axes, dtype in zip(panels, dtypes, strict=True):
             handles += dots(axes, where(known, dtype=dtype), chosen, problems, self.value, self.spread, floor)
@@ -84,13 +86,11 @@ class PerProblem(AbstractFigure):
         add_notes(figure, failure_notes(shown, table) + (unstable_note(shown) if self.spread else []))
         return figure
 
-    def _floor(self, rows: list[Row]) -> float | None:
-        """Where zeros are drawn: at a whole power of ten; None if there are none."""
-        positive = [row[self.value] for row in rows if row[self.value] > 0]
-        if len(positive) == len(rows):
-            return None
-        smallest = min([*positive, self.floor_below])
-        return 10.0 ** (math.floor(math.log10(min(smallest, 1.0))) - 2)
+    def _table(self, rows: list[Row]) -> list[Row]:
+        return [row for row in fewer_projections(plain_maps(rows)) if row["role"] in self.roles]
+
+    def _shown(self, table: list[Row]) -> list[Row]:
+        return where(table, batch=main_batch(table))
 
     def _axis(self, axes: Axes, dtype: str, problems: list[str], floor: float | None) -> None:
         axes.set_xscale("log")
@@ -99,7 +99,7 @@ class PerProblem(AbstractFigure):
         if self.decorate:
             self.decorate(axes)
         if floor is not None:
-            _label_floor(axes, floor)
+            label_floor(axes, floor)
         else:
             axes.xaxis.set_major_locator(LogLocator(numticks=DECADES))
 
@@ -118,17 +118,3 @@ def mark_eps(axes: Axes) -> None:
 def mark_one(axes: Axes) -> None:
     """A vertical line at 1."""
     axes.axvline(1.0, color="#555555", linewidth=1, zorder=1)
-
-
-def _label_floor(axes: Axes, floor: float) -> None:
-    """Ticks at decades, and the floor named for what it stands for."""
-    axes.axvline(floor, color="#000000", linewidth=0.8, zorder=1)
-    axes.set_xlim(left=floor / 4)
-    first, last = math.log10(floor), math.ceil(math.log10(max(axes.get_xlim()[1], floor * 100)))
-    step = max(1, math.ceil((last - first) / DECADES))
-    decades = [10.0**k for k in range(int(last), int(first) + 1, -step)]
-    axes.xaxis.set_major_locator(FixedLocator([floor, *decades]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda x, _: "exact 0" if x <= floor * 1.01 else f"$10^{{{round(math.log10(x))}}}$")
-    )

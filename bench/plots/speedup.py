@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 from .._cells import (
     best_projection,
     distinct,
+    fewer_projections,
     geometric_mean,
     main_batch,
     main_dtype,
@@ -28,8 +29,8 @@ from ._base import (
     AbstractFigure,
     add_legend,
     add_notes,
+    columns,
     failure_notes,
-    fewer_projections,
     method_styles,
     require_rows,
 )
@@ -58,11 +59,17 @@ class Speedup(AbstractFigure):
             "and over the fastest projection that reached 1e-6 (right)."
         )
 
+    def data(self, rows: list[Row]) -> list[Row]:
+        """A row for each method and problem of the line, those without a time included."""
+        ratios = [ratio + end for ratio in ("speedup_osqp", "speedup_best") for end in ENDS]
+        names = ("problem", "family", "n", "m", "method", "role", "dtype", "batch", "status")
+        return columns(self._line(rows), *names, "best_projection", *ratios)
+
     def draw(self, rows: list[Row]) -> Figure:
         """Two panels with a shared legend, strict variants aside."""
+        line = self._line(rows)
         rows = fewer_projections(plain_maps(rows))
         batch, dtype = main_batch(rows), main_dtype(rows)
-        line = sweep(where(rows, batch=batch, dtype=dtype), self.along, self.fixed)
         require_rows(ok(line), f"that is ok at batch {batch} in {dtype}")
         chosen = method_styles(rows)
         figure = Figure(figsize=(9, 4.2), layout="constrained")
@@ -79,6 +86,10 @@ class Speedup(AbstractFigure):
         add_legend(figure, f"Speed-up against the {MEANING[self.along]} ({where_})", handles)
         add_notes(figure, self._winners(line) + failure_notes(line, rows))
         return figure
+
+    def _line(self, rows: list[Row]) -> list[Row]:
+        rows = fewer_projections(plain_maps(rows))
+        return sweep(where(rows, batch=main_batch(rows), dtype=main_dtype(rows)), self.along, self.fixed)
 
     def _panel(self, axes: Axes, line: list[Row], chosen: dict[str, Style], column: str, other: str) -> list:
         handles, lowest, highest = [], 1.0, 1.0

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from .._cells import distinct, where
 from .._tables_io import Row
-from ._base import AbstractFigure, add_legend, add_notes, require_rows
+from ._base import AbstractFigure, add_legend, add_notes, columns, require_rows
 from ._style import Style, styles
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ class TrainingCurves(AbstractFigure):
         "Validation error of each network against epochs (left) and seconds of training (right); the line "
         "is the error of the true projection, which no feasible output can beat on the same targets."
     )
+
+    def data(self, rows: list[Row]) -> list[Row]:
+        """A row for each network and epoch."""
+        return columns(rows, "network", "epoch", "seconds", "val_mse", "optimum_val_mse", "box_scaling")
 
     def draw(self, rows: list[Row]) -> Figure:
         """Both panels share the error axis."""

@@ -43,14 +43,42 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Grouped:
+    """One long table in parts: in Markdown a heading and a table each, in HTML a single one to filter.
+
+    Attributes:
+        name: the header of the column that says the part, which only the single table needs.
+        header: the other columns.
+        parts: for each its heading, its name and its rows.
+        left: as in `Table`, without the column of the part.
+        filters: the columns that can be chosen from.
+    """
+
+    name: str
+    header: tuple[str, ...]
+    parts: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...]
+    left: int
+    filters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Image:
-    """A figure by its path without ending, relative to the document."""
+    """A figure by its path without ending, relative to the document, and the CSV text behind it."""
 
     path: str
     caption: str
+    csv: str = ""
 
 
-Block = Heading | Paragraph | Bullets | Table | Image
+@dataclass(frozen=True)
+class Download:
+    """A CSV file by its path relative to the document, and its text."""
+
+    path: str
+    csv: str
+
+
+Block = Heading | Paragraph | Bullets | Table | Grouped | Image | Download
 
 
 def literal(text: str) -> str:
@@ -77,8 +105,18 @@ def _block(block: Block) -> str:
             return text
         case Bullets(items):
             return "\n".join(f"- {item}" for item in items)
-        case Image(path, caption):
-            return f"![{path.rpartition('/')[2].replace('_', ' ')}]({path}.svg)\n\n{caption}"
+        case Image(path, caption, csv):
+            data = f" [Data (CSV)]({path}.csv)" if csv else ""
+            return f"![{path.rpartition('/')[2].replace('_', ' ')}]({path}.svg)\n\n{caption}{data}"
+        case Download(path, _):
+            return f"[{path}]({path})"
+        case Grouped(_, header, parts, left, _):
+            tables = (f"#### {title}\n\n{_table(header, rows, left)}" for title, _, rows in parts)
+            return "\n\n".join(tables)
         case Table(header, rows, left):
-            rule = ["---" if i < left else "---:" for i in range(len(header))]
-            return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+            return _table(header, rows, left)
+
+
+def _table(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...], left: int) -> str:
+    rule = ["---" if i < left else "---:" for i in range(len(header))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))

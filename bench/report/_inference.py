@@ -1,32 +1,36 @@
-"""The whole inference table, problem by problem, and geometric means across problems."""
+"""The whole inference table, problem by problem."""
 
 from __future__ import annotations
 
 import math
 
-from .._cells import distinct, geometric_mean, ok, plain_maps, where
+from .._cells import distinct, where
 from .._columns import LEGEND
-from .._numbers import NONE, count, error, interval, number, share, times
+from .._numbers import NONE, count, error, interval, number, share
 from .._tables_io import Row
-from ._document import Block, Bullets, Heading, Paragraph, Table, code, literal
+from ._document import Block, Bullets, Grouped, Heading, code, literal
 
 HEADER = (
     "method", "role", "dtype", "batch", "status", "us a sample", "rounds", "solver us", "x osqp", "x best",
     "x Linear", "x floor", "x plain", "set-up ms", "peak MB", "violation", "infeasible", "distance",
     "within 1e-6", "excess",
 )  # fmt: skip
-MEANS = ("method", "dtype", "batch", "answered", "x osqp", "x best", "x Linear", "x floor")
+FILTERS = ("problem", "role", "dtype", "batch")
 RATIOS = ("speedup_osqp", "speedup_best", "ratio_linear", "ratio_floor")
 
 
 def inference(rows: list[Row]) -> list[Block]:
-    """A table for each problem; a row that failed, timed out or was refused has its reason."""
-    blocks: list[Block] = [Heading(3, "Inference, problem by problem"), legend()]
+    """Every row, problem by problem; one that failed, timed out or was refused has its reason."""
+    parts = []
     for problem in distinct(rows, "problem"):
         mine = [row for row in where(rows, problem=problem) if not _said(row, rows)]
-        blocks.append(Heading(4, f"{problem} (n = {mine[0]['n']}, m = {mine[0]['m']})"))
-        blocks.append(Table(HEADER, tuple(_row(row) for row in mine), left=5))
-    return blocks
+        title = f"{problem} (n = {mine[0]['n']}, m = {mine[0]['m']})"
+        parts.append((title, problem, tuple(_row(row) for row in mine)))
+    return [
+        Heading(3, "Inference, problem by problem"),
+        legend(),
+        Grouped("problem", HEADER, tuple(parts), left=5, filters=FILTERS),
+    ]
 
 
 def _said(row: Row, rows: list[Row]) -> bool:
@@ -38,27 +42,6 @@ def _said(row: Row, rows: list[Row]) -> bool:
 def legend() -> Bullets:
     """What the columns mean."""
     return Bullets(tuple(f"**{name}**: {text}" for name, text in LEGEND.items()))
-
-
-def means(rows: list[Row]) -> list[Block]:
-    """Geometric means of the ratios across problems, by method."""
-    cells = {(row["method"], row["dtype"], row["batch"]): None for row in plain_maps(rows)}
-    return [
-        Heading(3, "Geometric means across problems"),
-        Paragraph(
-            "Means of the ratios over the problems that the method answered; where that is not all of them, "
-            "the mean is over an easier set and must not be compared with one over another set. Strict "
-            "variants are measured on a few problems only and have a table of their own."
-        ),
-        Table(MEANS, tuple(_mean(rows, *cell) for cell in cells), left=2),
-    ]
-
-
-def _mean(rows: list[Row], method: str, dtype: str, batch: int) -> tuple[str, ...]:
-    mine = where(rows, method=method, dtype=dtype, batch=batch)
-    answered = ok(mine)
-    ratios = (times(geometric_mean(row[ratio] for row in answered)) for ratio in RATIOS)
-    return code(method), dtype, str(batch), f"{len(answered)} of {len(mine)}", *ratios
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -46,6 +46,9 @@ GENERAL = (
     "The floor is two calls of torch, not a fused kernel: a map that fuses them could cost less, and for "
     "small batches it is the overhead of the calls that is compared. Rays look at no constraint and may be "
     "below it.",
+    "Means and profiles weigh the problems of this suite equally, and a profile depends on which methods are "
+    "compared. Exponents are fitted to few sizes, where the overhead of a call still counts. Set-up is "
+    "measured once a cell, so a break-even is an order of magnitude.",
     "The training step has no optimiser and no other layers, so what the constrained layer adds there is "
     "larger than in a whole network.",
     "The networks are small, each is trained once and, in the short run, for fewer epochs than in the paper; "

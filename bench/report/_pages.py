@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from .._tables_io import Tables, read_all
-from ..plots import FIGURES, figure_path
+from ..analyses import main_setting
 from ..rows import write_atomic
 from ._accuracy import accuracy
-from ._document import Block, Heading, Image, Paragraph, code, literal, markdown
+from ._break_even import break_even
+from ._compiled import compiled
+from ._document import Block, Heading, Paragraph, code, literal, markdown
+from ._downloads import downloads
+from ._feasibility import feasibility
+from ._growth import growth
 from ._html import page
-from ._inference import inference, means
+from ._inference import inference
 from ._limitations import limitations
 from ._machine import machine
+from ._machines import machines
 from ._main_result import main_result_in_full
+from ._means import means
 from ._networks import networks
+from ._pareto import pareto
+from ._pictures import Pictures
 from ._planning import planning
+from ._profiles import profiles
 from ._robustness import robustness
+from ._settings import settings
 from ._strict import strict_everywhere
+from ._summary import summary
 from ._training import networks_in_full, training
 from ._training_step import training_step, training_step_in_full
 from ._verdict import verdict
@@ -57,25 +68,66 @@ def _report(devices: list[Tables], figures: Path, folder: Path) -> list[Block]:
         f"{', '.join(literal(tables.device) for tables in devices)}."
     )
     sections = [block for tables in devices for block in _device(tables, figures, folder)]
-    return [Heading(1, TITLE), Paragraph(intro), *sections, *limitations(devices)]
+    compared = machines([main_setting(tables) for tables in devices])
+    return [Heading(1, TITLE), Paragraph(intro), *sections, *compared, *limitations(devices)]
 
 
-def _device(tables: Tables, figures: Path, folder: Path) -> list[Block]:
-    rows = tables.find("inference")
+def _device(every: Tables, figures: Path, folder: Path) -> list[Block]:
+    tables = main_setting(every)
+    pictures = Pictures(figures, tables.device, folder)
     blocks: list[Block] = [
         Heading(2, f"Device {literal(tables.device)}"),
         *machine(tables),
         *_versions(tables),
+        *summary(tables),
+        Heading(3, "Main result"),
+        *pictures.of("headline"),
+        *main_result_in_full(tables),
+        *verdict(tables),
     ]
-    blocks += [Heading(3, "Main result"), *main_result_in_full(tables), *verdict(tables)]
-    blocks += strict_everywhere(rows)
-    blocks += [Heading(3, "Training step"), *training_step(tables)]
-    blocks += [Heading(3, "Networks"), *networks(tables)]
+    if tables.find("inference"):
+        blocks += _comparison(tables.find("inference"), pictures)
+    blocks += [Heading(3, "Training step"), *pictures.of("training_step"), *training_step(tables)]
+    blocks += compiled(tables.rows.get("compiled") or [])
+    blocks += [Heading(3, "Networks"), *pictures.of("training", "digits"), *networks(tables)]
     if tables.find("robustness"):
         blocks += robustness(tables.find("robustness"))
-    blocks += [Heading(3, "Figures"), *_figures(tables, figures, folder)]
-    if rows:
-        blocks += [*means(rows), *inference(rows)]
+    blocks += [*settings(every), *pictures.others()]
+    return blocks + _in_full(tables) + downloads(tables, folder)
+
+
+def _comparison(rows: list, pictures: Pictures) -> list[Block]:
+    """What is worked out from the inference table."""
+    speedups = pictures.of("speedup_dimension", "speedup_constraints")
+    return [
+        *([Heading(3, "Speed-up against dimension and constraints"), *speedups] if speedups else []),
+        Heading(3, "Geometric means across problems"),
+        *pictures.of("means"),
+        *means(rows),
+        Heading(3, "Time against nearness"),
+        *pictures.of("pareto", "excess"),
+        *pareto(rows),
+        Heading(3, "Performance profiles"),
+        *pictures.of("profiles"),
+        *profiles(rows),
+        *strict_everywhere(rows),
+        Heading(3, "Feasibility by dtype"),
+        *pictures.of("feasibility", "violation"),
+        *feasibility(rows),
+        Heading(3, "Set-up and break-even"),
+        *pictures.of("break_even", "setup_time"),
+        *break_even(rows),
+        Heading(3, "Growth"),
+        *pictures.of("growth", "time_per_sample"),
+        *growth(rows),
+    ]
+
+
+def _in_full(tables: Tables) -> list[Block]:
+    """Every row of every table."""
+    blocks: list[Block] = []
+    if tables.find("inference"):
+        blocks += inference(tables.find("inference"))
     blocks += accuracy(tables.find("accuracy"))
     if tables.find("training_step"):
         blocks += training_step_in_full(tables.find("training_step"))
@@ -84,8 +136,7 @@ def _device(tables: Tables, figures: Path, folder: Path) -> list[Block]:
     if tables.find("networks"):
         blocks += networks_in_full(tables.find("networks"))
     if tables.find("training"):
-        csv = Path(os.path.relpath(tables.folder / "training.csv", folder)).as_posix()
-        blocks += training(tables.find("training"), csv)
+        blocks += training(tables.find("training"))
     return blocks
 
 
@@ -93,14 +144,3 @@ def _versions(tables: Tables) -> list[Block]:
     versions = (tables.machine or {}).get("versions") or {}
     named = ", ".join(f"{code(name)} {literal(str(version))}" for name, version in sorted(versions.items()))
     return [Paragraph(f"Packages: {named}.")] if named else []
-
-
-def _figures(tables: Tables, figures: Path, folder: Path) -> list[Block]:
-    """The figures that were drawn, by their paths from the page."""
-    paths = {figure: figure_path(figures, tables.device, figure.name, "svg") for figure in FIGURES}
-    drawn: list[Block] = [
-        Image(Path(os.path.relpath(path.with_suffix(""), folder)).as_posix(), figure.caption)
-        for figure, path in paths.items()
-        if path.exists()
-    ]
-    return drawn or [Paragraph("None drawn yet: `python -m bench plots` draws them.")]

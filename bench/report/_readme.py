@@ -9,6 +9,7 @@ from pathlib import Path
 from constrained.errors import InvalidInputError
 
 from .._tables_io import Tables, read_all
+from ..analyses import main_setting
 from ..rows import write_atomic
 from ._document import Block, markdown
 from ._machine import machine
@@ -16,11 +17,13 @@ from ._main_result import main_result
 from ._networks import networks
 from ._robustness import robustness_in_short
 from ._strict import strict
+from ._summary import summary
 from ._training_step import training_step
 from ._verdict import verdict
 
 BLOCKS: dict[str, Callable[[Tables], list[Block]]] = {
     "main-result": main_result,
+    "summary": summary,
     "verdict": verdict,
     "strict": strict,
     "training-step": training_step,
@@ -41,7 +44,7 @@ def update_readme(readme: Path, tables: Path) -> bool:
         InvalidInputError: no README, a missing, unknown or misplaced marker, no or damaged tables.
     """
     old = _read(readme)
-    new = _regenerate(readme, old, read_all(tables)[0])
+    new = _regenerate(readme, old, _first(tables))
     if new != old:
         write_atomic(readme, new)
     return new != old
@@ -50,8 +53,12 @@ def update_readme(readme: Path, tables: Path) -> bool:
 def check_readme(readme: Path, tables: Path) -> list[str]:
     """The names of the parts whose text is not what the tables give; raises as `update_readme` does."""
     text = _read(readme)
-    parts, device = _parts(readme, text), read_all(tables)[0]
+    parts, device = _parts(readme, text), _first(tables)
     return [name for name, (start, end) in parts.items() if text[start:end] != _generate(name, device)]
+
+
+def _first(tables: Path) -> Tables:
+    return main_setting(read_all(tables)[0])
 
 
 def _read(readme: Path) -> str:

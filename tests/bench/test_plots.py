@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
 import matplotlib
 import pytest
 
+from bench._cells import fewer_projections
 from bench._tables_io import read_tables
 from bench.plots import FIGURES, NothingToDrawError, make_plots, plots_main
 from bench.plots import headline as headline_
-from bench.plots._base import fewer_projections
 from bench.plots._style import styles
 from constrained.errors import InvalidInputError
 from tests.fixtures.tables import (
@@ -56,12 +57,15 @@ def texts(figure) -> list[str]:
     return [text.get_text() for text in found if text.get_text()]
 
 
-def test_every_figure_is_made_as_svg_and_png(made):
+def test_every_figure_is_made_with_the_table_behind_it(made):
     _, figures, written = made
-    expected = {figures / "cpu" / f"{name}.{ending}" for name in NAMES for ending in ("svg", "png")}
+    expected = {figures / "cpu" / f"{name}.{ending}" for name in NAMES for ending in ("svg", "png", "csv")}
     assert set(written) == expected == set(figures.rglob("*.*"))
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written if path.suffix == ".png")
     assert all(b"<svg" in path.read_bytes()[:600] for path in written if path.suffix == ".svg")
+    for path in (path for path in written if path.suffix == ".csv"):
+        header, *lines = csv.reader(path.read_text().splitlines())
+        assert lines and all(len(line) == len(header) for line in lines), path.name
 
 
 def test_the_same_tables_give_the_same_bytes(made, tmp_path):
@@ -226,7 +230,7 @@ def test_a_missing_table_skips_its_figure_and_says_how_to_make_it(made, tmp_path
     assert not old.exists()
     said = capsys.readouterr().out
     assert "training.csv is missing; `make bench` makes it" in said
-    assert said.count("inference.csv is missing") == 7
+    assert said.count("inference.csv is missing") == 13
 
 
 def test_a_table_without_a_usable_row_is_nothing_to_draw(tmp_path):

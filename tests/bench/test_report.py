@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -13,7 +14,7 @@ from bench._columns import LEGEND, TABLES
 from bench._numbers import error, number, share, speedup, times
 from bench.report import BLOCKS, check_readme, report_main, update_readme, write_pages
 from bench.report._document import Bullets, Paragraph, Table, code, literal, markdown
-from bench.report._html import inline
+from bench.report._html_text import inline
 from bench.report._inference import HEADER
 from bench.tables import INFERENCE, NETWORKS, PLANNING, TRAINING, TRAINING_STEP
 from constrained.errors import InvalidInputError
@@ -239,12 +240,14 @@ def test_pages_hold_every_table_figure_failure_and_limitation(tables):
     for name in ("headline", "violation"):
         (figures / "cpu").mkdir(parents=True, exist_ok=True)
         (figures / "cpu" / f"{name}.svg").write_text(SVG)
+        (figures / "cpu" / f"{name}.csv").write_text("method,µs\nshift,0.5\n")
     page, html = write_pages(tables, figures)
     text = page.read_text()
     assert text.count("(figures/cpu/headline.svg)") == 1 and "training.svg" not in text
     assert text.count(f"timeout: {TIME_REASON}") == 2 * 2
     assert "## Device cpu" in text and "## Device some-gpu" in text
     assert "[tables/cpu/training.csv](tables/cpu/training.csv)" in text
+    assert "[Data (CSV)](figures/cpu/headline.csv)" in text
     assert text.rindex("## ") == text.rindex("## Limitations") and "cpu: 2 cores" in text
     measured = [row for row in (*inference_rows(), *training_step_rows()) if row["status"] == "ok"]
     assert len(re.findall(r"^\| .* \| ok \| ", text, flags=re.M)) == 2 * len(measured)
@@ -252,13 +255,21 @@ def test_pages_hold_every_table_figure_failure_and_limitation(tables):
 
 
 def check_html(text: str) -> None:
-    """Well-formed, one id each, nothing that a browser would fetch."""
-    body = re.sub(r"<meta[^>]*>", "", text.removeprefix("<!DOCTYPE html>\n"))
+    """Well-formed, every id once, two figures with their tables, nothing that a browser would fetch."""
+    body = re.sub(r"<script>.*</script>", "", text.removeprefix("<!DOCTYPE html>\n"), flags=re.DOTALL)
     root = ElementTree.fromstring(body)
     ids = [element.get("id") for element in root.iter() if element.get("id")]
-    assert len(ids) == len(set(ids)) == 2 and len(list(root.iter("figure"))) == 2
-    assert not re.search(r"<(script|link|img|iframe)\b|@import|url\(http|src=", text)
-    assert re.findall(r'href="([^"#]+)"', text) == ["tables/cpu/training.csv", "tables/some-gpu/training.csv"]
+    assert len(ids) == len(set(ids)) and {"main-result", "main-result-2", "limitations"} <= set(ids)
+    figures = list(root.iter("figure"))
+    assert len(figures) == 2 and all(len(list(figure.iter("table"))) == 1 for figure in figures)
+    csv = unquote(figures[0].find("a").get("href"))
+    assert csv == "data:text/csv;charset=utf-8,method,µs\nshift,0.5\n"
+    assert not re.search(
+        r"<(link|iframe)\b|@import|url\(|https?:", text.replace("http://www.w3.org/2000/svg", "")
+    )
+    targets = re.findall(r'(?:href|src)="([^"]{0,20})', text)
+    assert all(target.startswith(("#", "data:")) for target in targets)
+    assert {target[1:] for target in re.findall(r'href="(#[^"]+)"', text)} <= set(ids)
 
 
 def test_geometric_means_count_what_was_answered(tables):

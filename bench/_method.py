@@ -66,6 +66,11 @@ class AbstractMethod(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """For its rows: the package, of an entry that another package registers."""
+        return {"package": self.package} if self.package else {}
+
     @abstractmethod
     def prepare(self, instance: Instance, target: Target) -> Prepared:
         """Set-up, timed as such."""

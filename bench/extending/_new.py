@@ -162,7 +162,7 @@ def _write_package(stub: Stub, name: str, folder: Path) -> str:
         files,
         f"python -m pip install --editable {folder}     # into the environment of the suite",
         "python -m bench list",
-        f"python -m bench validate {'shift --problem ' if family else ''}{name}",
+        f"python -m bench validate {'gauge --problem ' if family else ''}{name}",
         f"python -m pytest {folder}",
         f"python -m bench run --grid {'full' if family else 'short'} -k {name}",
     )
@@ -185,7 +185,7 @@ def _write_there(stub: Stub, name: str, root: Path) -> str:
     family = stub.group == PROBLEM_GROUP
     return _steps(
         [*files, init],
-        f"python -m bench validate {'shift --problem ' if family else ''}{name}",
+        f"python -m bench validate {'gauge --problem ' if family else ''}{name}",
         f"python -m pytest {root / stub.tests / f'test_{name}.py'}",
     )
 

@@ -14,6 +14,7 @@ from bench import problems
 from bench._third_party import Unavailable, third_party
 from bench.methods import KINDS, METHODS, Embedded, ModuleMethod
 from constrained.plugins import PluginError, find, plugins
+from tests.packages import leave_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = """
@@ -84,18 +85,10 @@ ENTRIES = {
 }
 
 
-def install(folder, entries, name="their-package", version="0.3"):
-    """What pip leaves behind, without pip."""
+def install(folder, entries, name="their-package"):
     (folder / "theirs.py").write_text(MODULE)
     (folder / "exits_when_imported.py").write_text("raise SystemExit('no licence')\n")
-    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    groups = [
-        f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in found.items())
-        for group, found in entries.items()
-    ]
-    (info / "entry_points.txt").write_text("\n".join(groups))
+    leave_metadata(folder, name, "0.3", entries)
 
 
 @pytest.fixture(scope="module")

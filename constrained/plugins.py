@@ -24,6 +24,7 @@ PARAMETERIZATION_GROUP = "constrained.parameterizations"
 PROJECTION_GROUP = "constrained.projections"
 METHOD_GROUP = "constrained.methods"
 PROBLEM_GROUP = "constrained.problems"
+GROUPS = (PARAMETERIZATION_GROUP, PROJECTION_GROUP, METHOD_GROUP, PROBLEM_GROUP)
 
 
 class PluginError(MissingDependencyError):
@@ -95,6 +96,12 @@ def plugins(group: str, taken: Iterable[str] = ()) -> tuple[Plugin, ...]:
         return "several packages register this name; uninstall all but one" if count[name] > 1 else ""
 
     return tuple(Plugin(entry, clash(entry.name)) for entry in found)
+
+
+def versions() -> dict[str, str]:
+    """The packages that register anything, with their versions."""
+    dists = (plugin.entry.dist for group in GROUPS for plugin in plugins(group))
+    return {dist.name: dist.version for dist in dists if dist is not None}
 
 
 def find(kind: str, name: str, built_in: tuple, group: str, base: type) -> type:

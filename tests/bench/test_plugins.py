@@ -207,6 +207,9 @@ def test_end_to_end(site):
         for table in ("inference", "training_step"):
             chosen = [m for m in methods_at(table, cell) if m.package or m.name == "floor"]
             kept += measure_cell(cell, grid("smoke"), torch.device("cpu"), chosen, table)
+        from bench.machine import describe_machine
+
+        assert describe_machine()["versions"]["their-package"] == "0.3"
         print("ROWS" + json.dumps(kept))
     """
     done = subprocess.run(

@@ -9,8 +9,10 @@ import baselines
 from baselines import AbstractProjection, Status
 from bench.__main__ import main
 from bench.extending import validate
-from bench.methods import METHODS, ModuleMethod, Projected, method
+from bench.methods import METHODS, ModuleMethod, Peer, Projected, method
+from bench.problems import Instance
 from constrained import Polyhedron, UnknownNameError, UnsupportedSetError, constrain
+from tests.baselines.fake_peer import FakePeer
 
 # One of each kind; `python -m bench validate NAME` runs any other.
 QUICK = ["linear", "floor", "half_spaces", "shift", "simplex", "gauge_strict", "box_tight", "refined"]
@@ -32,10 +34,14 @@ def test_a_layer_with_weights_passes():
     assert "other outputs in training" in line(report, "modes").note
 
 
-def test_a_peer_is_validated_in_its_own_process():
-    report = validate(method("hardnet_aff"), "random_cone")
+def test_a_peer_is_validated_in_its_own_process(monkeypatch):
+    points = 2 * np.random.default_rng(0).standard_normal((8, 3))
+    orthant = Instance("orthant", Polyhedron(np.eye(3), 1.0), points)
+    monkeypatch.setattr("bench.extending._validate.instances", lambda problem: [orthant])
+    report = validate(Peer(FakePeer))
     assert report.passed, report
     assert line(report, "shape").note.startswith("batches of points only")
+    assert line(report, "nearest").verdict == line(report, "gradients").verdict == "pass"
 
 
 def line(report, check):

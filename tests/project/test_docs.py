@@ -1,8 +1,8 @@
 """Every code block of README.md, CONTRIBUTING.md and docs/ works.
 
 Python blocks are run in order, in one namespace a file, and print what the block after them says. A line
-of a shell block is run in a copy of the checkout if it stands in RUN; one that takes minutes, or the
-network, stands in LONG with what is checked instead. A line in neither, and a block of another language,
+of a shell block is run in a copy of the checkout if it stands in RUN; one that takes long, or the
+network, stands in LONG with what is done instead. A line in neither, and a block of another language,
 is an error.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import COMMANDS
+from bench.__main__ import COMMANDS, main
 from tests.contracts.projection import ProjectionContract
 from tests.packages import leave_metadata
 
@@ -89,17 +89,23 @@ def check_module(line, where):
     assert words[words.index("bench") + 1] in COMMANDS if name == "bench" else (where / name).exists()
 
 
+def write_stub(line, where):
+    """The command itself, in this interpreter."""
+    arguments = shlex.split(line)[3:]
+    with contextlib.chdir(where):
+        assert main(arguments if "--package" in arguments else [*arguments, "--to", "."]) == 0
+
+
 RUN = [
     "make help",
-    "python -m bench new method my_map --kind parameterization",
-    "python -m bench new method my_solver --kind projection",
-    "python -m bench new problem my_sets",
-    "python -m bench validate gauge --problem my_sets",
-    "python -m bench new method my_layer --kind module --package my-layer",
     "python -m bench list",
     "python -m bench validate my_layer",
 ]
 LONG = {
+    "python -m bench new method my_map --kind parameterization": write_stub,
+    "python -m bench new method my_solver --kind projection": write_stub,
+    "python -m bench new problem my_sets": write_stub,
+    "python -m bench new method my_layer --kind module --package my-layer": write_stub,
     "make bench": check_make,
     "make test": check_make,
     "make bench DATA=idx:DIR": check_make,
@@ -116,6 +122,7 @@ LONG = {
     ".venv/bin/pytest --benchmark-only": check_tests,
     "python -m bench validate my_map": check_module,  # these by tests/bench/test_new.py and test_validate.py
     "python -m bench validate my_solver": check_module,
+    "python -m bench validate gauge --problem my_sets": check_module,
     "python -m bench validate hardnet_aff --problem random_cone": check_module,
     "python -m bench run --grid short -k my_layer": check_module,
     "python -m pytest tests/constrained/test_my_map.py": check_tests,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -180,8 +180,7 @@ def _write_there(stub: Stub, name: str, root: Path) -> str:
     if not init.exists():
         raise InvalidInputError(f"{root} is no checkout of the suite: there is no {init}")
     text = registered(init.read_text(), module, fields["Class"], stub.tuple_name)
-    _write(files)
-    write_atomic(init, text)
+    _write(files, {init: text})
     family = stub.group == PROBLEM_GROUP
     return _steps(
         [*files, init],
@@ -204,14 +203,19 @@ def registered(text: str, module: str, class_name: str, tuple_name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write(files: Mapping[Path, str]) -> None:
-    """All of them, or none where one is there already."""
+def _write(files: dict[Path, str], replaced: dict[Path, str] | None = None) -> None:
+    """All new files, then those that are replaced; none if a new one is there already or the disk refuses."""
     if there := [path for path in files if path.exists()]:
         raise InvalidInputError(f"{there[0]} is there already and is not overwritten; choose another name")
-    for path, text in files.items():
-        write_atomic(path, text)
+    try:
+        for path, text in (files | (replaced or {})).items():
+            write_atomic(path, text)
+    except BaseException:
+        for path in files:
+            path.unlink(missing_ok=True)
+        raise
 
 
-def _steps(files: Mapping[Path, str] | list[Path], *commands: str) -> str:
+def _steps(files: Iterable[Path], *commands: str) -> str:
     written = "\n".join(f"  {path}" for path in files)
     return f"wrote\n{written}\nnext\n" + "\n".join(f"  {command}" for command in commands)

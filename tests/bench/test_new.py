@@ -88,6 +88,22 @@ class TestInACheckout:
         (checkout / "tests/baselines/test_half_done.py").unlink()
         assert before == {path: path.read_bytes() for path in checkout.rglob("*.py")}
 
+    @pytest.mark.parametrize("writes", [1, 2])
+    def test_a_disk_that_refuses_leaves_nothing_behind(self, checkout, monkeypatch, writes):
+        done = []
+
+        def write(path, text):
+            if len(done) == writes:
+                raise OSError(28, "No space left on device", str(path))
+            done.append(path)
+            path.write_text(text)
+
+        before = {path: path.read_bytes() for path in checkout.rglob("*.py")}
+        monkeypatch.setattr("bench.extending._new.write_atomic", write)
+        with pytest.raises(OSError, match="No space left"):
+            new_method("half_done", "projection", checkout)
+        assert before == {path: path.read_bytes() for path in checkout.rglob("*.py")} and len(done) == writes
+
 
 def stub(kind, folder, old="", new=""):
     """The class of a generated package, after an edit of its file."""

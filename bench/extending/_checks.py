@@ -15,6 +15,7 @@ from torch import Tensor
 
 from constrained.errors import ConstraintError
 
+from ..methods import Projected
 from ..metrics import broken_share, distance, violations
 from ._subject import Subject, weights
 from ._trial import ROUNDINGS, Trial, Verdict, judged, not_applicable
@@ -61,15 +62,27 @@ def device(trial: Trial) -> Verdict:
 
 
 def feasibility(trial: Trial) -> Verdict:
-    """The largest violation of a row, relative to the sums that were formed; float32 and float64."""
+    """The largest violation of a row, relative to the sums that were formed; float32 and float64.
+
+    A projection may give up a point far away, as NaN with the status FAILED; it is then no answer.
+    """
     if trial.promises_nothing:
         return not_applicable("it does not promise a point of the set")
-    outputs = []
+    outputs, given_up = [], 0
     for wanted in (torch.float32, torch.float64):
         for scale in SCALES:
             z = trial.inputs(wanted, scale)
-            outputs.append((z, trial.subject(wanted).call(z)))
-    return _feasible(trial, outputs)
+            x = trial.subject(wanted).call(z)
+            if isinstance(trial.method, Projected) and scale == SCALES[-1]:
+                found = torch.isfinite(x).all(-1)
+                z, x, given_up = z[found], x[found], given_up + int((~found).sum())
+            outputs.append((z, x))
+    verdict = _feasible(trial, outputs)
+    if not given_up:
+        return verdict
+    return replace(
+        verdict, note=f"{verdict.note}; gives up {given_up} of the points {SCALES[-1]:g} times as far"
+    )
 
 
 def _feasible(trial: Trial, outputs: Iterable[tuple[Tensor, Tensor]]) -> Verdict:
@@ -77,7 +90,9 @@ def _feasible(trial: Trial, outputs: Iterable[tuple[Tensor, Tensor]]) -> Verdict
     largest, good = 0.0, True
     for z, x in outputs:
         points = x.double().numpy()
-        relative = float(np.max(violations(trial.polyhedron, points) / trial.size(z, x)))
+        if not np.isfinite(points).all():
+            return judged(False, np.inf, "an answer is not finite")
+        relative = float(np.max(violations(trial.polyhedron, points) / trial.size(z, x), initial=0.0))
         largest, good = max(largest, relative), good and relative <= trial.allowed(x.dtype)
         if trial.strict and broken_share(trial.polyhedron, points) > 0:
             return judged(False, largest, "it breaks an inequality, and promises to break none")

@@ -111,4 +111,5 @@ def _line(check: str, verdicts: dict[str, Verdict]) -> Line:
 
 
 def _joined(notes: Sequence[str]) -> str:
-    return "; ".join(dict.fromkeys(notes))
+    """Every remark once."""
+    return "; ".join(dict.fromkeys(part for note in notes for part in note.split("; ")))

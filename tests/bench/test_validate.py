@@ -191,6 +191,29 @@ def test_a_projection_is_held_to_the_nearest_point():
     assert line(report, "nearest").verdict == "fail" and line(report, "feasibility").verdict == "pass"
 
 
+class GivesUp(AbstractProjection):
+    """The nearest point of a box, but none for points beyond a reach."""
+
+    name, citation, default_tol, reach = "gives_up", "", 1e-6, 100.0
+
+    def setup(self, polyhedron, tol):
+        return polyhedron.lower, polyhedron.b
+
+    def solve(self, state, y):
+        far = np.abs(y).max(-1) > self.reach
+        x = np.where(far[:, None], np.nan, np.clip(y, *state))
+        return x, [Status.FAILED if each else Status.SOLVED for each in far]
+
+
+def test_a_projection_may_give_up_points_far_away_only(monkeypatch):
+    report = validate(Projected(GivesUp), "box")
+    assert report.passed and "gives up 16 of the points 1000 times as far" in str(report), report
+    monkeypatch.setattr(GivesUp, "reach", 1.0)
+    report = validate(Projected(GivesUp), "box")
+    assert line(report, "feasibility").verdict == line(report, "nearest").verdict == "fail"
+    assert "an answer is not finite" in line(report, "feasibility").note
+
+
 class TestReport:
     def test_a_layer_that_promises_nothing_is_not_judged(self):
         factory = type("Correction", (Gauge,), {"kind": "correction"})

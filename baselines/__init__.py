@@ -6,10 +6,11 @@
 Importing this package imports no solver; building a projection imports its own.
 """
 
-from constrained.errors import lookup
+from constrained.plugins import PROJECTION_GROUP, find
 
 from ._base import AbstractProjection, Projection, Status
 from ._installed import installed
+from ._pointwise import AbstractPointwise
 from .batched_active_set import BatchedActiveSet
 from .box_ import ClosedBox
 from .clarabel_ import Clarabel
@@ -67,8 +68,11 @@ PROJECTIONS: tuple[type[AbstractProjection], ...] = (
 
 
 def projection(name: str) -> type[AbstractProjection]:
-    """The projection class called `name`; `UnknownNameError` with the names that exist otherwise."""
-    return lookup("projection", name, PROJECTIONS)
+    """The class called `name`, of this package or of one that registers it (`constrained.plugins`).
+
+    Raises `UnknownNameError` with the names that exist, `PluginError` if the other package's is broken.
+    """
+    return find("projection", name, PROJECTIONS, PROJECTION_GROUP, AbstractProjection)
 
 
 def available() -> list[str]:
@@ -78,6 +82,7 @@ def available() -> list[str]:
 
 __all__ = [
     "PROJECTIONS",
+    "AbstractPointwise",
     "AbstractProjection",
     "DifferentiableProjection",
     "Projection",

@@ -1,4 +1,4 @@
-"""`python -m bench list | run | mnist | robustness | tables | plots | report | regress`."""
+"""`python -m bench list | new | validate | run | mnist | robustness | tables | plots | report | regress`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,20 @@ def _list(argv: Sequence[str]) -> int:
 
     print(listing())
     return 0
+
+
+def _new(argv: Sequence[str]) -> int:
+    """Write a stub that works, and its test: new method NAME, new problem NAME."""
+    from .extending import new_main
+
+    return new_main(argv)
+
+
+def _validate(argv: Sequence[str]) -> int:
+    """Run the checks that a method must pass: validate NAME."""
+    from .extending import validate_main
+
+    return validate_main(argv)
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -88,6 +102,8 @@ def _regress(argv: Sequence[str]) -> int:
 
 COMMANDS: dict[str, Command] = {
     "list": _list,
+    "new": _new,
+    "validate": _validate,
     "run": _run,
     "mnist": _mnist,
     "robustness": _robustness,

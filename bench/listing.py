@@ -10,15 +10,16 @@ from baselines.peers._versions import versions
 from constrained.engines import ENGINES
 from constrained.errors import MissingDependencyError
 from constrained.parameterizations import PARAMETERIZATIONS
+from constrained.plugins import PROBLEM_GROUP, Plugin, PluginError, plugins
 
 from .grid import all_grids
-from .methods import METHODS
-from .problems import FAMILIES
+from .methods import METHODS, REGISTERED, AbstractMethod
+from .problems import BUILT_IN, FAMILIES, AbstractFamily
 
 
 def listing() -> str:
     """Everything by kind, solvers with version and availability."""
-    lines = ["methods (as measured):", *(f"  {m.role:11} {m.name}" for m in METHODS)]
+    lines = ["methods (as measured):", *(f"  {m.role:11} {m.name}{_from(m)}" for m in METHODS)]
     lines += ["parameterizations:"]
     lines += [f"  {p.name:15} {_first_line(p)}" for p in PARAMETERIZATIONS]
     lines += ["projections:"]
@@ -29,7 +30,30 @@ def listing() -> str:
     lines += ["problem families:", *(f"  {f.name:15} {len(f.sizes)} sizes" for f in FAMILIES)]
     lines += ["grids:"]
     lines += [f"  {g.name:15} {len(g.cells)} cells, {g.budget:g} s a method" for g in all_grids()]
+    lines += ["of other packages, by entry point:", *(_registered() or ["  none"])]
     return "\n".join(lines)
+
+
+def _from(method: AbstractMethod) -> str:
+    return f"  ({method.package})" if method.package else ""
+
+
+def _registered() -> list[str]:
+    """Every entry of another package, with the reason if it cannot be used."""
+    lines = [_line(entry.plugin, entry.error) for entry in REGISTERED]
+    for plugin in plugins(PROBLEM_GROUP, [entry.name for entry in BUILT_IN]):
+        try:
+            plugin.load(AbstractFamily)
+        except PluginError as error:
+            lines.append(_line(plugin, str(error)))
+        else:
+            lines.append(_line(plugin))
+    return lines
+
+
+def _line(plugin: Plugin, error: str = "") -> str:
+    state = f"not available: {error}" if error else plugin.entry.value
+    return f"  {plugin.name:15} {plugin.entry.group}, {plugin.package}: {state}"
 
 
 def _first_line(entry: type) -> str:

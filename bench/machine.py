@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from constrained import plugins
+
 PACKAGES = (
     "torch", "numpy", "scipy", "osqp", "daqp", "quadprog", "proxsuite", "piqp", "clarabel", "qpalm", "scs",
     "highspy", "cvxpy", "pplpy", "python-flint", "pycddlib-standalone", "pynormaliz", "pytest-benchmark",
@@ -43,7 +45,7 @@ def describe_machine(device: str = "cpu") -> dict[str, Any]:
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "os": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "versions": {name: found for name in PACKAGES if (found := _version(name))} | plugins.versions(),
         "commit": _git("rev-parse", "--short=12", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--", "constrained", "baselines", "bench")),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -75,7 +75,8 @@ def measure_cell(
     target = Target(device, getattr(torch, cell.dtype), grid.setup_limit)
     common = _common(table, cell, instance, device)
     contestants = [
-        Contestant(m, common | {"method": m.name, "role": m.role, "plain": m.plain}) for m in methods
+        Contestant(m, common | {"method": m.name, "role": m.role, "plain": m.plain} | m.origin)
+        for m in methods
     ]
     rows = {contestant.method.name: contestant.row for contestant in contestants}
     for contestant in contestants:

@@ -3,16 +3,14 @@
 Derived from the tuples `PARAMETERIZATIONS` and `PROJECTIONS`, so that a new map or solver is
 measured without a line here, with its strict variants `<name>_strict` and `<name>_tight`. A method
 prepares itself for an instance: what it does then is set-up; what the returned call does is
-inference, torch tensor in, torch tensor out.
+inference, torch tensor in, torch tensor out. Entries that other packages register come last
+(`_third_party.py`).
 """
 
 from __future__ import annotations
 
 import inspect
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,88 +22,11 @@ from baselines.peers import PEERS, AbstractPeer, PeerProcess, tuning_points
 from constrained import ConstrainedLinear, Polyhedron, constrain
 from constrained.errors import UnsupportedSetError, lookup
 from constrained.parameterizations import PARAMETERIZATIONS, AbstractParameterization
+from constrained.plugins import METHOD_GROUP, PARAMETERIZATION_GROUP, PROJECTION_GROUP
 
+from ._method import AbstractMethod, AbstractModuleMethod, Prepared, Target
+from ._third_party import Kind, ModuleMethod, third_party
 from .problems._base import Instance
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where and in what dtype a method runs, and the seconds that its set-up may take."""
-
-    device: torch.device
-    dtype: torch.dtype
-    setup_seconds: float
-    peer_seconds: float = 60.0
-    """What each command to a peer may take, its set-up and the first call included."""
-
-
-@dataclass
-class Prepared:
-    """A method that is ready.
-
-    Attributes:
-        run: (batch, in_features) -> (batch, n).
-        in_features: the width of its input.
-        projects: whether its input is a point of n features to be brought into the set.
-        bounded: whether the time of a call may be long, so that it is estimated before the first one.
-        solver_seconds: the last call's time inside the solver, for solvers that are not torch.
-        clock: one more call on the last input, timed where it runs; for methods in another process.
-        close: to be called when nothing more is measured.
-    """
-
-    run: Callable[[Tensor], Tensor]
-    in_features: int
-    projects: bool
-    bounded: bool = False
-    solver_seconds: Callable[[], float] | None = None
-    clock: Callable[[], float] | None = None
-    close: Callable[[], None] = lambda: None
-
-
-class AbstractMethod(ABC):
-    """Something to measure: a name, a role and how to get ready."""
-
-    role: str
-    """embedded, projection, peer or yardstick."""
-    feasible: bool = True
-    """Whether the output is meant to lie in the set."""
-    plain: str = ""
-    """Of a strict variant, the name of the map without the guarantee."""
-    field: bool = False
-    """Whether it is measured only at the cells that the whole field is measured at."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @abstractmethod
-    def prepare(self, instance: Instance, target: Target) -> Prepared:
-        """Set-up, timed as such."""
-
-
-class AbstractModuleMethod(AbstractMethod):
-    """A method that is a torch module."""
-
-    begins_linear: ClassVar[bool] = False
-    """Whether the module is, or begins with, a linear layer from n features."""
-
-    @abstractmethod
-    def build(self, polyhedron: Polyhedron, seconds: float) -> tuple[nn.Module, int]:
-        """(the module, the width of its input); `seconds` is what an enumeration may take."""
-
-    def projects(self, polyhedron: Polyhedron, in_features: int) -> bool:
-        """See `Prepared`."""
-        return False
-
-    def prepare(self, instance: Instance, target: Target) -> Prepared:
-        """The module in evaluation mode, without gradients."""
-        module, in_features = self.build(instance.polyhedron, target.setup_seconds)
-        module = module.to(target.device, target.dtype).eval().requires_grad_(False)
-
-        @torch.inference_mode()
-        def run(z: Tensor) -> Tensor:
-            return module(z)
-
-        return Prepared(run, in_features, self.projects(instance.polyhedron, in_features))
 
 
 class Embedded(AbstractModuleMethod):
@@ -253,5 +174,46 @@ METHODS: tuple[AbstractMethod, ...] = (
     *(Peer(entry) for entry in PEERS),
 )
 
+
+def _variants(name: str, entry: type[AbstractParameterization]) -> tuple[AbstractMethod, ...]:
+    """The map and, if it has a strict mode, its strict variants."""
+    strict = entry.strict_map is not AbstractParameterization.strict_map
+    return tuple(Embedded(entry, each) for each in ((False, True, "tight") if strict else (False,)))
+
+
+KINDS = (
+    Kind(PARAMETERIZATION_GROUP, "embedded", AbstractParameterization, _variants),
+    Kind(PROJECTION_GROUP, "projection", AbstractProjection, lambda name, entry: (Projected(entry),)),
+    Kind(METHOD_GROUP, "peer", None, lambda name, build: (ModuleMethod(name, build),)),
+)
+"""How an entry of each group is measured."""
+
+REGISTERED = third_party(KINDS, [entry.name for entry in METHODS])
+METHODS += tuple(method for entry in REGISTERED for method in entry.methods)
+
+
+def method(name: str) -> AbstractMethod:
+    """The method called `name` in the tables; `UnknownNameError` with the names that exist otherwise."""
+    return lookup("method", name, METHODS)  # pyright: ignore[reportReturnType]
+
+
 ALWAYS = ("linear", "floor", "osqp")
 """Measured in every cell, since every ratio is taken against them."""
+
+__all__ = [
+    "ALWAYS",
+    "METHODS",
+    "REGISTERED",
+    "AbstractMethod",
+    "AbstractModuleMethod",
+    "Embedded",
+    "FloorYardstick",
+    "LinearYardstick",
+    "ModuleMethod",
+    "PaperLayer",
+    "Peer",
+    "Prepared",
+    "Projected",
+    "Target",
+    "method",
+]

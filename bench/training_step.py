@@ -32,6 +32,7 @@ class TrainingStep(AbstractMethod):
     def __init__(self, method: AbstractModuleMethod) -> None:
         super().__init__(method.name)
         self.method, self.role, self.feasible = method, method.role, method.feasible
+        self.package = method.package
 
     def prepare(self, instance: Instance, target: Target) -> Prepared:
         """The network in training mode, its weights drawn from a seed of their own."""

@@ -209,6 +209,8 @@ class Survey:
             return Alternative(entry.name, reason="not enumerated; ask for method='rays'")
         if (reason := self.refusal(entry)) is not None:
             return Alternative(entry.name, reason=reason)
+        if entry.name not in COSTS:  # a new map, before anyone has said what it costs
+            return Alternative(entry.name, reason=f"not weighed; ask for method={entry.name!r}")
         return Alternative(entry.name, self.cost(entry.name), self.distortion(entry.name))
 
     def refusal(self, entry: type[AbstractParameterization]) -> str | None:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .errors import InvalidInputError, UnsupportedSetError, lookup
-from .parameterizations import PARAMETERIZATIONS, AbstractParameterization, Strict
+from .errors import InvalidInputError, UnsupportedSetError
+from .parameterizations import AbstractParameterization, Strict, parameterization
 from .planner import plan
 from .polyhedron import Polyhedron, check_features
 
@@ -25,7 +25,8 @@ def constrain(
 
     Args:
         polyhedron: the set.
-        method: the name of a parameterization, or "auto" for what `plan(polyhedron)` chooses.
+        method: the name of a parameterization, of this package or of one that registers it, or "auto" for
+            what `plan(polyhedron)` chooses.
         strict: False: every row holds up to rounding. True: every inequality of the user's own A, b and
             lower holds exactly for the returned floating-point numbers, in float16, bfloat16, float32 and
             float64, whatever the precision of matrix products is set to; equalities hold up to
@@ -51,7 +52,7 @@ def constrain(
         )
     common: dict[str, Any] = {"strict": strict, "check_finite": check_finite}
     if method != "auto":
-        entry = lookup("method", method, PARAMETERIZATIONS)
+        entry = parameterization(method)
         return entry(polyhedron, **common, **options) if setup else entry.without_setup(polyhedron, **common)
     if not setup:
         raise InvalidInputError("setup=False needs the method that the state_dict was saved from")

@@ -1,6 +1,6 @@
 """The families of problems, listed once, here."""
 
-from constrained.errors import lookup
+from constrained.plugins import PROBLEM_GROUP, PluginError, find, plugins
 
 from ._base import AbstractFamily, Instance
 from .checkerboard import Checkerboard
@@ -16,11 +16,29 @@ FAMILIES: tuple[type[AbstractFamily], ...] = (
     SimplexSet,
     MonotoneSet,
 )
+BUILT_IN = FAMILIES
+
+
+def _registered() -> tuple[type[AbstractFamily], ...]:
+    """The families of other packages; one that cannot be used is left out here, `bench list` says why."""
+    found = []
+    for plugin in plugins(PROBLEM_GROUP, {entry.name for entry in BUILT_IN}):
+        try:
+            found.append(plugin.load(AbstractFamily))
+        except PluginError:
+            continue
+    return tuple(found)
+
+
+FAMILIES += _registered()
 
 
 def family(name: str) -> AbstractFamily:
-    """The family called `name`, or `UnknownNameError` with the names that exist."""
-    return lookup("problem family", name, FAMILIES)()
+    """The family called `name`.
+
+    Raises `UnknownNameError` with the names that exist, `PluginError` if another package's is broken.
+    """
+    return find("problem family", name, BUILT_IN, PROBLEM_GROUP, AbstractFamily)()
 
 
 __all__ = [

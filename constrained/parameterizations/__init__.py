@@ -1,5 +1,6 @@
 """The parameterizations: one file each, listed once, here."""
 
+from ..plugins import PARAMETERIZATION_GROUP, find
 from ._base import AbstractParameterization, Strict
 from .blocks import Blocks
 from .box import Box
@@ -24,5 +25,14 @@ PARAMETERIZATIONS: tuple[type[AbstractParameterization], ...] = (
 )
 """Closed-form projections first, then by what they cost; `plan` has the rules of `method="auto"`."""
 
-__all__ = ["PARAMETERIZATIONS", "AbstractParameterization", "Strict"]
+
+def parameterization(name: str) -> type[AbstractParameterization]:
+    """The class called `name`, of this package or of one that registers it (`plugins.py`).
+
+    Raises `UnknownNameError` with the names that exist, `PluginError` if the other package's is broken.
+    """
+    return find("method", name, PARAMETERIZATIONS, PARAMETERIZATION_GROUP, AbstractParameterization)
+
+
+__all__ = ["PARAMETERIZATIONS", "AbstractParameterization", "Strict", "parameterization"]
 __all__ += [entry.__name__ for entry in PARAMETERIZATIONS]

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = {"constrained", "baselines", "bench", "tests"}
 ALLOWED = {
     "constrained": set(),
-    "baselines": {"constrained.polyhedron", "constrained.errors"},
+    "baselines": {"constrained.polyhedron", "constrained.errors", "constrained.plugins"},
     "bench": {"constrained", "baselines"},
 }
 

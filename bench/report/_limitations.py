@@ -22,7 +22,7 @@ GENERAL = (
     "A first call costs more, and so does set-up, which is shown apart.",
     "A projection is timed as a user calls it from torch: the conversion of tensors and the Python loop over "
     "the batch are inside. For small problems that is a large share; the column of the solver's own time "
-    "shows how much. A batched implementation in C could be faster than what is measured here.",
+    "shows how much. `batched_active_set` alone is compiled for batches where few rows can be active.",
     "Peers run in processes of their own, on as many threads, timed inside; they are tuned as their papers "
     "advise on points of another seed. Their promises differ (nearest point, some feasible point, a point "
     "closer to feasible), and so do their violations; HardNet-Aff and DC3's correction are our own "

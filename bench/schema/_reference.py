@@ -1,0 +1,37 @@
+"""The reference of the regression gate, results/reference.csv."""
+
+from __future__ import annotations
+
+from ._kinds import Table, count, number, table_schema, text, with_interval
+from ._timing import STATUSES
+
+RATIOS = {"ratio_linear": "linear", "ratio_floor": "floor", "ratio_osqp": "osqp"}
+"""The ratios that the gate compares, and the yardstick of each."""
+RENEW = "make reference REASON='why'"
+
+REFERENCE = Table(
+    "reference",
+    "a method at a cell of the short grid, as it was when the reference was measured",
+    table_schema(
+        {
+            "cell": text("problem and batch"),
+            "method": text("the name that `python -m bench list` shows"),
+            "threads": count("threads of torch while measuring"),
+            "status": text("as in the inference table", STATUSES),
+            **{
+                column: declared
+                for name, yardstick in RATIOS.items()
+                for column, declared in with_interval(
+                    name, f"time of the method / time of {yardstick}, in the same passes"
+                ).items()
+            },
+            "violation": number("largest violation of the answers"),
+            "infeasible_share": number("answers with any violation at all", "share", 0, 1),
+            "distance": number("largest relative distance to the exact projection", at_least=0),
+            "excess": number("how far points are moved, as a multiple of the least", at_least=0),
+        },
+        key=("cell", "method"),
+    ),
+    command=RENEW,
+    older=f"measure it anew: {RENEW}",
+)

@@ -109,11 +109,19 @@ def flag(meaning: str) -> pa.Column:
 
 def with_interval(name: str, meaning: str) -> dict[str, pa.Column]:
     """A ratio of times and the ends of its 95 % interval, as three columns."""
-    return {
-        name: number(meaning, at_least=0),
-        f"{name}_low": number(f"lower end of the 95 % interval of {name}", at_least=0),
-        f"{name}_high": number(f"upper end of the 95 % interval of {name}", at_least=0),
+    meanings = {
+        name: meaning,
+        f"{name}_low": f"lower end of the 95 % interval of {name}",
+        f"{name}_high": f"upper end of the 95 % interval of {name}",
     }
+    return {column: _positive(text) for column, text in meanings.items()}
+
+
+def _positive(meaning: str) -> pa.Column:
+    check = pa.Check.gt(0, error="expected a number above 0")
+    return pa.Column(
+        float, check, description=meaning, metadata=_metadata("number", "1"), coerce=True, nullable=True
+    )
 
 
 def kind_of(column: pa.Column) -> str:

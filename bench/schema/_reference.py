@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import pandera.pandas as pa
+
 from ._kinds import Table, count, number, table_schema, text, with_interval
 from ._timing import STATUSES
 
 RATIOS = {"ratio_linear": "linear", "ratio_floor": "floor", "ratio_osqp": "osqp"}
 """The ratios that the gate compares, and the yardstick of each."""
 RENEW = "make reference REASON='why'"
+
+
+def _has_interval(name: str) -> pa.Check:
+    """A ratio without an interval would never be slower."""
+    return pa.Check(
+        lambda rows: rows[name].isna() | (rows[f"{name}_low"] <= rows[f"{name}_high"]),
+        error=f"{name} needs an interval",
+        ignore_na=False,
+    )
+
 
 REFERENCE = Table(
     "reference",
@@ -31,6 +43,7 @@ REFERENCE = Table(
             "excess": number("how far points are moved, as a multiple of the least", at_least=0),
         },
         key=("cell", "method"),
+        rules={f"{name}_low": _has_interval(name) for name in RATIOS},
     ),
     command=RENEW,
     older=f"measure it anew: {RENEW}",

@@ -62,7 +62,7 @@ def test_nothing_is_written_that_would_not_be_read(tmp_path):
     ("column", "values", "message"),
     [
         ("infeasible_share", {3: 1.5}, "line 5, column infeasible_share: expected at most 1, found 1.5"),
-        ("ratio_linear", {2: -1}, "line 4, column ratio_linear: expected at least 0, found -1"),
+        ("ratio_linear", {2: -1}, "line 4, column ratio_linear: expected a number above 0, found -1"),
         ("cache", {2: "hot"}, "line 4, column cache: expected one of warm, cold, found 'hot'"),
         ("batch", {1: -2}, "line 3, column batch: expected a whole number from 0 on, found -2"),
         (

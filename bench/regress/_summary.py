@@ -22,7 +22,7 @@ def terminal(judgements: Sequence[Judgement], notes: Sequence[str] = ()) -> str:
     """Every row that is not ok, gravest first, then the counts and what they mean."""
     lines = [*notes]
     lines += [
-        f"{found.verdict.upper()} {found.cell} {found.method}: {found.text}"
+        f"{found.verdict.upper()} {found.cell} {found.method}: {_printable(str(found))}"
         for found in _sorted(judgements)
         if found.verdict is not Verdict.OK
     ]
@@ -65,7 +65,7 @@ def junit(judgements: Sequence[Judgement]) -> str:
     )
     for found in judgements:
         case = ElementTree.SubElement(suite, "testcase", classname=found.cell, name=found.method)
-        text = _printable(found.text)
+        text = _printable(str(found))
         if found.verdict.fails:
             failure = ElementTree.SubElement(case, "failure", type=str(found.verdict), message=text)
             failure.text = text

@@ -59,6 +59,13 @@ class Judgement:
     text: str = ""
     changes: tuple[Change, ...] = ()
 
+    def __str__(self) -> str:
+        """Why, with the ratios that it rests on; empty if it is ok."""
+        if self.verdict is Verdict.OK:
+            return ""
+        ratios = [f"to {c.yardstick} was {c.was:.4g}, is {c.now:.4g}, {c} times" for c in self.changes]
+        return f"{self.text}; ratio {'; '.join(ratios)}" if ratios else self.text
+
 
 def judge(
     reference: Iterable[Row], passes: Mapping[str, Sequence[Pass]], tolerance: float = TOLERANCE
@@ -102,9 +109,9 @@ def _judge_time(expected: Row, passes: Sequence[Pass], tolerance: float) -> Judg
     verdict = _time_verdict(changes, each, tolerance)
     text = ""
     if verdict in (Verdict.SLOWER, Verdict.FASTER):
-        text = f"over {tolerance:.0%} {verdict} than the reference; {_ratios(changes)}"
+        text = f"over {tolerance:.0%} {verdict} than the reference"
     elif verdict is Verdict.INCONCLUSIVE:
-        text = f"undecided after {len(passes)} pass(es); {_ratios(changes)}"
+        text = f"undecided after {len(passes)} pass(es)"
     return Judgement(expected["cell"], expected["method"], verdict, text, changes)
 
 
@@ -147,8 +154,3 @@ def _factors(expected: Row, rows: Pass) -> list[float]:
     """How each ratio changed in one pass."""
     ratios = median_ratios(rows, expected["method"])
     return [now / expected[name] for name, now in ratios.items() if not math.isnan(expected[name])]
-
-
-def _ratios(changes: Sequence[Change]) -> str:
-    texts = [f"to {c.yardstick} was {c.was:.4g}, is {c.now:.4g}, {c} times as much" for c in changes]
-    return f"ratio {'; '.join(texts)}"

@@ -41,8 +41,8 @@ def test_a_slower_map_is_named_with_its_ratios_after_three_passes(reference):
     assert set(found) == {"half_spaces", "shift_strict"}
     row = found["half_spaces"]
     assert row.verdict is Verdict.SLOWER and row.verdict.fails
-    assert row.text.startswith("over 25% slower than the reference; ratio to linear was 2.0")
-    assert "to floor was" in row.text and "to osqp was" in row.text
+    assert str(row).startswith("over 25% slower than the reference; ratio to linear was 2.0")
+    assert "to floor was" in str(row) and "to osqp was" in str(row)
     factors = {change.yardstick: change for change in row.changes}
     assert set(factors) == {"linear", "floor", "osqp"}
     for change in factors.values():

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 from pandera.errors import SchemaErrors
 
-from .schema import Table
-from .schema._kinds import EXPECTED, kind_of
+from .schema import EXPECTED, Table, kind_of
 
 MOST = 3
 """Lines, and different failures, that a message lists."""

@@ -147,6 +147,8 @@ def _lines(content: bytes) -> tuple[list[str], list[list[str]], list[int]]:
     if not lines:
         raise _DamagedError("line 1", "expected a header, found an empty file")
     header = lines[0][0]
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise _DamagedError("line 1", f"expected each column once, found twice: {', '.join(twice)}")
     for line, number in lines:
         if len(line) != len(header):
             raise _DamagedError(f"line {number}", f"expected {len(header)} fields, found {len(line)}")
@@ -187,6 +189,9 @@ def _read_machine(path: Path) -> dict[str, Any] | None:
         raise _damaged(path, what, COMMAND) from error
     if not isinstance(machine, dict):
         what = _DamagedError("the whole file", f"expected an object, found {type(machine).__name__}")
+        raise _damaged(path, what, COMMAND)
+    if not isinstance(machine.get("device", ""), str):
+        what = _DamagedError("device", f"expected a name, found {machine['device']!r}")
         raise _damaged(path, what, COMMAND)
     _check_version(path, machine.get("schema", 1))
     _check_folder(path, machine)

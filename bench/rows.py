@@ -23,6 +23,8 @@ from .machine import command_line, describe_machine, load_average, machine_folde
 from .migrations import FORMAT, migrate
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
+HEADER = {"kind", "settings", "machine", "command", "load", "started", "finished"}
+"""What the header of a run holds beside its format."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -102,6 +104,8 @@ class Run:
             content = migrate(content) if found in range(1, FORMAT) else content
             header, rows = content["run"], content["rows"]
             whole = header["format"] == FORMAT and isinstance(rows, list)
+            if whole and (missing := HEADER - set(header)):
+                raise KeyError(*sorted(missing))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInputError(
                 f"{path} is not a readable run file ({type(error).__name__}: {error}); "

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from ..schema import RATIOS
-from ..schema._reference import RENEW
+from ..schema import RATIOS, REFERENCE
 from ._verdicts import Judgement, Verdict
 
 YARDSTICKS = tuple(RATIOS.values())
@@ -98,7 +97,7 @@ def _counts(judgements: Sequence[Judgement]) -> str:
 def _hints(judgements: Sequence[Judgement]) -> list[str]:
     found = {judgement.verdict for judgement in judgements}
     hints = {
-        Verdict.FASTER: f"Rows became faster: if that is meant to stay, keep it with {RENEW}",
+        Verdict.FASTER: f"Rows became faster: if that is meant to stay, keep it with {REFERENCE.command}",
         Verdict.INCONCLUSIVE: "Rows are undecided: a quiet machine or a longer --limit decides them.",
     }
     return [hint for verdict, hint in hints.items() if verdict in found]

@@ -8,7 +8,7 @@ the columns raises SCHEMA, and the tables are written anew from the raw rows (`p
 """
 
 from ._experiment import DIGITS, NETWORKS, TRAINING
-from ._kinds import Table
+from ._kinds import EXPECTED, Table, kind_of, unit_of
 from ._reference import RATIOS, REFERENCE
 from ._robustness import ROBUSTNESS
 from ._timing import ACCURACY, COMPILED, INFERENCE, PLANNING, ROLES, STATUSES, TRAINING_STEP
@@ -24,4 +24,15 @@ TABLES: dict[str, Table] = {
 }  # fmt: skip
 """Every table in `results/tables/<machine>/`, by the name of its file."""
 
-__all__ = ["RATIOS", "REFERENCE", "ROLES", "SCHEMA", "STATUSES", "TABLES", "Table"]
+__all__ = [
+    "EXPECTED",
+    "RATIOS",
+    "REFERENCE",
+    "ROLES",
+    "SCHEMA",
+    "STATUSES",
+    "TABLES",
+    "Table",
+    "kind_of",
+    "unit_of",
+]

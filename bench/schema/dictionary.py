@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from constrained.errors import UnknownNameError
 
-from . import REFERENCE, SCHEMA, TABLES
-from ._kinds import EXPECTED, Table, kind_of, unit_of
+from . import EXPECTED, REFERENCE, SCHEMA, TABLES, Table, kind_of, unit_of
 
 ALL = TABLES | {REFERENCE.name: REFERENCE}
 

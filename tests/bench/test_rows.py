@@ -66,6 +66,14 @@ def test_a_file_that_was_cut_off_is_named(tmp_path, cut):
         read_runs(tmp_path, ["inference"])
 
 
+def test_a_header_without_its_facts_is_named(tmp_path):
+    run = Run.open(tmp_path, "inference", SETTINGS)
+    del run.header["started"]
+    run.add({"a": 1})
+    with pytest.raises(InvalidInputError, match=f"{run.path.name}.*KeyError: 'started'.*move it away"):
+        read_runs(tmp_path, ["inference"])
+
+
 def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     path = tmp_path / "table.csv"
     write_atomic(path, "old")

@@ -6,8 +6,7 @@ import pytest
 
 from bench.__main__ import main
 from bench._tables_io import read_table, read_tables, write_table
-from bench.schema import REFERENCE, SCHEMA, TABLES
-from bench.schema._kinds import EXPECTED, kind_of, unit_of
+from bench.schema import EXPECTED, REFERENCE, SCHEMA, TABLES, kind_of, unit_of
 from constrained import InvalidInputError
 from tests.fixtures.tables import DEFAULTS, inference_rows, training_rows, write_csv, write_tables
 
@@ -112,3 +111,19 @@ def test_tables_of_another_version_say_so(tmp_path, version, message):
     )
     with pytest.raises(InvalidInputError, match=f"machine.json: the tables beside it have {message}"):
         read_tables(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2, "device": 3}'])
+def test_damaged_facts_beside_the_tables_are_named(tmp_path, text):
+    folder = write_tables(tmp_path)
+    (folder / "machine.json").write_text(text)
+    with pytest.raises(InvalidInputError, match="machine.json.*`make bench`"):
+        read_tables(folder)
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path):
+    path = tmp_path / "training.csv"
+    write_csv(path, training_rows(2))
+    path.write_text(path.read_text().replace("train_mse", "val_mse", 1))
+    with pytest.raises(InvalidInputError, match="line 1: expected each column once, found twice: val_mse"):
+        read_table(path, TABLES["training"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import pandas as pd
-from pandera.errors import SchemaErrors
+from typing import TYPE_CHECKING, NamedTuple
 
 from .schema import EXPECTED, Table, kind_of
+
+if TYPE_CHECKING:
+    from pandera.errors import SchemaErrors
 
 MOST = 3
 """Lines, and different failures, that a message lists."""
@@ -51,7 +51,7 @@ def located(found: Sequence[Failure]) -> tuple[str, str]:
 def _counts(case: dict, rules: dict[str, str]) -> bool:
     """Whether a failure case is one of its own: pandera lists a broken rule once for every column."""
     check = str(case["check"])
-    if pd.isna(case["index"]) or check == "not_nullable" or check.startswith("dtype("):
+    if _missing(case["index"]) or check == "not_nullable" or check.startswith("dtype("):
         return False
     return check not in rules or rules[check] == case["column"]
 
@@ -68,13 +68,18 @@ def _sentence(table: Table, case: dict, rules: dict[str, str]) -> tuple[str, str
 
 def _shown(value: object) -> str:
     """A number as it is, a text in quotes, nothing as "an empty field"."""
-    if value is None or value == "" or value != value:
+    if value == "" or _missing(value):
         return "an empty field"
     try:
         float(str(value))
     except ValueError:
         return repr(value)
     return str(value)
+
+
+def _missing(value: object) -> bool:
+    """None or NaN."""
+    return value is None or value != value
 
 
 def _where(group: Sequence[Failure]) -> str:

@@ -1,6 +1,9 @@
 """Declared tables: every column means something, damage is located, versions are told apart."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +130,22 @@ def test_a_column_that_is_there_twice_is_named(tmp_path):
     path.write_text(path.read_text().replace("train_mse", "val_mse", 1))
     with pytest.raises(InvalidInputError, match="line 1: expected each column once, found twice: val_mse"):
         read_table(path, TABLES["training"])
+
+
+def test_a_missing_package_is_named_with_its_extra(tmp_path):
+    """In a fresh interpreter in which pandera cannot be found."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\n"
+        "real = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'pandera' else real(name, package)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "schema"],
+        cwd=Path(__file__).resolve().parents[2],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the package 'pandera'") and "bench" in done.stderr

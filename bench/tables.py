@@ -1,22 +1,26 @@
-"""From raw rows to tidy tables: `results/tables/<device>/*.csv`, with the machine beside them.
+"""From raw rows to tidy tables: `results/tables/<machine>/*.csv`, with the machine beside them.
 
-One table, one run: the newest run file of a kind and device. Ratios are taken only between rows of
+One table, one run: the newest run file of a kind and machine. Ratios are taken only between rows of
 one interleaved pass. Nothing is edited by hand; the same raw files give the same bytes.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from .machine import device_slug
+from constrained.errors import InvalidInputError
+
+from ._tables_io import MACHINE, write_table
+from .machine import identity, machine_folder, machine_name
 from .robustness import robustness_table
-from .rows import Run, read_runs, write_atomic
+from .rows import RESULTS, Run, read_runs, write_atomic
+from .schema import SCHEMA, TABLES
 from .timing import is_stable, ratio_interval
 
 Row = dict[str, Any]
@@ -25,60 +29,75 @@ KINDS = ("inference", "mnist_projection", "robustness")
 ACCURATE = 1e-6
 """A projection counts as the best one of a cell only if it came this near the true projection."""
 
-CELL = "problem family n m method role device dtype batch status reason"
-TIMES = "us_per_sample us_q25 us_q75 rounds stable"
-INFERENCE = (
-    f"{CELL} plain {TIMES} solver_us_per_sample speedup_osqp speedup_osqp_low speedup_osqp_high "
-    "best_projection speedup_best speedup_best_low speedup_best_high ratio_linear ratio_linear_low "
-    "ratio_linear_high ratio_floor ratio_floor_low ratio_floor_high ratio_plain ratio_plain_low "
-    "ratio_plain_high setup_ms peak_mb violation infeasible_share broken_share distance excess "
-    "success_1e3 success_1e6 success_1e9"
-).split()
-TRAINING_STEP = (
-    f"{CELL} {TIMES} ratio_linear ratio_linear_low ratio_linear_high setup_ms peak_mb violation "
-    "infeasible_share"
-).split()
-ACCURACY = (
-    f"{CELL} {TIMES} solver_us_per_sample speedup_osqp speedup_osqp_low speedup_osqp_high setup_ms violation "
-    "distance success_1e3 success_1e6 success_1e9"
-).split()
-PLANNING = f"{CELL} {TIMES} peak_mb".split()
-TRAINING = "network epoch seconds train_mse val_mse optimum_val_mse box_scaling learning_rate".split()
-NETWORKS = (
-    "network data train_samples val_samples test_samples epochs epochs_planned stopped train_seconds "
-    "projection val_mse optimum_val_mse test_mse optimum_test_mse inference_ms inference_ms_q25 "
-    "inference_ms_q75 inference_samples us_per_sample violation cone_violation box_violation "
-    "infeasible_share feasible"
-).split()
+DEFAULTS = {"calls": 1, "threads": None, "cache": "warm"}
+"""Of the fields that a timing row may leave out."""
+TIMING = ("inference", "training_step", "compiled", "planning", "accuracy")
+"""The tables of the timing grid."""
 
 
-def build_tables(raw: Path, tables: Path) -> list[Path]:
-    """Write the tables of every device that has runs in `raw`; returns the files written."""
+def build_tables(raw: Path, tables: Path, machine: str | None = None) -> list[Path]:
+    """Write the tables of every machine that has runs in `raw`; returns the files written.
+
+    Args:
+        raw: the folder of run files.
+        tables: gets a folder for each machine, see `machine_folder`.
+        machine: only the runs of the machine of this name.
+
+    Raises:
+        InvalidInputError: no run is of that machine; two machines would share a folder; a row does not
+            have the declared columns.
+    """
     newest: dict[str, dict[str, Run]] = {}
-    for run in read_runs(raw, KINDS):
-        if run.rows:
-            slug = device_slug(run.header["machine"]["device"])
-            newest.setdefault(slug, {})[run.header["kind"]] = run
-    return [path for slug, runs in sorted(newest.items()) for path in _device_tables(tables / slug, runs)]
+    found = [run for run in read_runs(raw, KINDS) if run.rows]
+    for run in found:
+        if machine is None or run.header["machine"]["name"] == machine:
+            newest.setdefault(machine_folder(run.header["machine"]), {})[run.header["kind"]] = run
+    if machine is not None and not newest:
+        names = sorted({run.header["machine"]["name"] or "(without a name)" for run in found})
+        raise InvalidInputError(
+            f"no run in {raw} is of the machine {machine!r}; found: {', '.join(names) or 'no runs'}"
+        )
+    for folder, runs in newest.items():
+        _check_one_machine(folder, list(runs.values()))
+    return [path for folder, runs in sorted(newest.items()) for path in _write_folder(tables / folder, runs)]
 
 
-def _device_tables(folder: Path, runs: dict[str, Run]) -> list[Path]:
-    frames: dict[str, pd.DataFrame] = {}
+def _check_one_machine(folder: str, runs: Sequence[Run]) -> None:
+    """Raise `InvalidInputError` if runs of different machines would be mixed in one folder."""
+    first = runs[0]
+    for run in runs[1:]:
+        one, other = identity(first.header["machine"]), identity(run.header["machine"])
+        if different := [f"{key} {one[key]!r} and {other[key]!r}" for key in one if one[key] != other[key]]:
+            raise InvalidInputError(
+                f"{first.path} and {run.path} were measured on different machines ({', '.join(different)}) "
+                f"and would share the folder {folder!r}: measure one of them again with --machine NAME, or "
+                "move its file away"
+            )
+
+
+def _write_folder(folder: Path, runs: dict[str, Run]) -> list[Path]:
+    found: dict[str, list[Row]] = {}
     if (run := runs.get("inference")) is not None:
-        frames |= _timing_frames(run.rows)
+        found |= {name: timing_rows(run.rows, name) for name in TIMING}
     if (run := runs.get("mnist_projection")) is not None:
-        frames |= _experiment_frames(run.rows)
+        found |= _experiment_rows(run.rows)
     if (run := runs.get("robustness")) is not None:
-        frames["robustness"] = robustness_table(run.rows)
+        found["robustness"] = robustness_table(run.rows).to_dict("records")
     written = []
-    for name, frame in frames.items():
-        written.append(folder / f"{name}.csv")
-        write_atomic(written[-1], frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    machine = {kind: _provenance(run) for kind, run in sorted(runs.items())}
-    latest = max(runs.values(), key=lambda run: run.header["started"])
-    written.append(folder / "machine.json")
-    write_atomic(written[-1], json.dumps(latest.header["machine"] | {"runs": machine}, indent=1) + "\n")
+    for name, rows in found.items():
+        if rows:
+            written.append(folder / f"{name}.csv")
+            write_table(written[-1], rows, TABLES[name])
+    written.append(folder / MACHINE)
+    write_atomic(written[-1], json.dumps(_machine(runs), indent=1) + "\n")
     return written
+
+
+def _machine(runs: dict[str, Run]) -> Row:
+    """What stands beside the tables: the machine as the newest run found it, and each table's run."""
+    latest = max(runs.values(), key=lambda run: run.header["started"])
+    provenance = {kind: _provenance(run) for kind, run in sorted(runs.items())}
+    return {"schema": SCHEMA} | latest.header["machine"] | {"runs": provenance}
 
 
 def _provenance(run: Run) -> Row:
@@ -86,23 +105,21 @@ def _provenance(run: Run) -> Row:
     return {
         "file": run.path.name,
         "settings": header["settings"],
+        "seeds": _seeds(run),
+        "command": header["command"],
         "started": header["started"],
         "finished": header["finished"],
+        "load": header["load"],
+        "threads": header["machine"]["threads"],
         "commit": header["machine"]["commit"],
         "dirty": header["machine"]["dirty"],
     }
 
 
-def _timing_frames(rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
-    """The tables of the timing grid that have a row."""
-    columns = {
-        "inference": INFERENCE,
-        "training_step": TRAINING_STEP,
-        "planning": PLANNING,
-        "accuracy": ACCURACY,
-    }
-    frames = {name: pd.DataFrame(timing_rows(rows, name), columns=columns[name]) for name in columns}
-    return {name: frame for name, frame in frames.items() if len(frame)}
+def _seeds(run: Run) -> list[int]:
+    """Those of the problems, in each row, and that of training, in the settings."""
+    settings = run.header["settings"]
+    return sorted({row["seed"] for row in [settings, *run.rows] if "seed" in row})
 
 
 def timing_rows(rows: Sequence[Row], table: str) -> list[Row]:
@@ -110,19 +127,24 @@ def timing_rows(rows: Sequence[Row], table: str) -> list[Row]:
 
     Of a row that was measured twice (a run that continued one of fewer methods) the later one counts.
     """
-    passes: dict[str, list[Row]] = {}
+    passes: dict[tuple, list[Row]] = {}
     for row in rows:
         if row["table"] == table:
-            passes.setdefault(row["pass"], []).append(row)
-    lines = {(row["cell"], row["method"]): line for rows in passes.values() for row, line in _pass_rows(rows)}
+            row = DEFAULTS | row
+            passes.setdefault((row["pass"], row["threads"], row["cache"]), []).append(row)
+    lines = {_key(row): line for rows in passes.values() for row, line in _pass_rows(rows)}
     return list(lines.values())
+
+
+def _key(row: Row) -> tuple:
+    return tuple(row[name] for name in ("cell", "dtype", "method", "threads", "cache"))
 
 
 def _pass_rows(rows: list[Row]) -> Iterable[tuple[Row, Row]]:
     timed = {row["method"]: row for row in rows if row["status"] == "ok"}
     best = best_projection(rows)
     for row in rows:
-        line = dict.fromkeys(INFERENCE) | row
+        line = dict.fromkeys(TABLES["inference"].all) | row
         if row["status"] == "ok":
             line |= _times(row)
             line |= _speedup("speedup_osqp", timed.get("osqp", timed.get("osqp@mid")), row)
@@ -167,21 +189,13 @@ def _speedup(name: str, slow: Row | None, fast: Row | None) -> Row:
     return {name: ratio, f"{name}_low": low, f"{name}_high": high}
 
 
-def _experiment_frames(rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
-    networks = [_network_row(row) for row in rows if row["table"] == "networks"]
-    digits = [
-        {key: row[key] for key in ("panel", "index", "label")}
-        | {f"p{i}": value for i, value in enumerate(row["pixels"])}
-        for row in rows
-        if row["table"] == "digits"
-    ]
-    training = [row for row in rows if row["table"] == "training"]
-    frames = {"training": pd.DataFrame(training, columns=TRAINING)}
-    if networks:
-        frames["networks"] = pd.DataFrame(networks, columns=NETWORKS)
-    if digits:
-        frames["digits"] = pd.DataFrame(digits)
-    return frames
+def _experiment_rows(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    def of(table: str) -> list[Row]:
+        return [row for row in rows if row["table"] == table]
+
+    digits = [row | {f"p{i}": value for i, value in enumerate(row["pixels"])} for row in of("digits")]
+    networks = [_network_row(row) for row in of("networks")]
+    return {"training": of("training"), "networks": networks, "digits": digits}
 
 
 def _network_row(row: Row) -> Row:
@@ -195,3 +209,14 @@ def _network_row(row: Row) -> Row:
         "inference_ms_q75": high,
         "us_per_sample": median * 1e3 / row["inference_samples"],
     }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m bench tables`: of every machine, or of the one that --machine names."""
+    parser = argparse.ArgumentParser(prog="python -m bench tables", description="Tables from raw rows.")
+    parser.add_argument("--raw", type=Path, default=RESULTS / "raw", help="folder of run files")
+    parser.add_argument("--tables", type=Path, default=RESULTS / "tables", help="folder for the tables")
+    options = parser.parse_args(argv)
+    for path in build_tables(options.raw, options.tables, machine_name() or None):
+        print(path)
+    return 0

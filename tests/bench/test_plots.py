@@ -242,8 +242,8 @@ def test_a_table_without_a_usable_row_is_nothing_to_draw(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text[: text.rindex(",") - 9], r"line \d+: expected 44 fields, found \d+"),
-        (lambda text: text[:-3], "ends without a line break, so it was cut off"),
+        (lambda text: text[: text.rindex(",") - 9], r"line \d+: expected 47 fields, found \d+"),
+        (lambda text: text[:-1], "ends without a line break, so it was cut off"),
         (lambda text: text.replace("us_per_sample", "us_per_simple", 1), "line 1: .*us_per_sample"),
         (lambda text: text + text.splitlines(keepends=True)[1], "an earlier line has the same problem"),
         (lambda text: "", "expected a header, found an empty file"),

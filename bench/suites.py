@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from .accuracy import SETTINGS
 from .grid import Cell, Grid
 from .methods import METHODS, AbstractMethod
@@ -39,3 +41,10 @@ def items(grid: Grid) -> list[tuple[str, Cell, AbstractMethod]]:
         for cell in cells_of(table, grid)
         for method in methods_at(table, cell)
     ]
+
+
+def matches(expression: str, table: str, cell: Cell, method: str) -> bool:
+    """Whether `table/cell/method` holds the expression or, if it has a `*`, `?` or `[`, fits it as a glob."""
+    name = f"{table}/{cell}/{method}"
+    is_glob = any(sign in expression for sign in "*?[")
+    return fnmatchcase(name, expression) if is_glob else expression in name

@@ -57,7 +57,7 @@ class TestContinuing:
 
         class Config:
             def getoption(self, name):
-                return {"grid": "smoke", "fresh": False}[name]
+                return {"grid": "smoke", "fresh": False, "cache": "warm", "in_process": False}[name]
 
         measured, asked = [], []
 
@@ -69,7 +69,7 @@ class TestContinuing:
             key = {"table": table, "cell": str(cell)}
             return [key | {"method": m.name, "status": "ok"} for m in methods]
 
-        monkeypatch.setattr(conftest, "measure_cell", fake)
+        monkeypatch.setattr(conftest, "isolated_cell", fake)
 
         def make(*names):
             bench = conftest.Bench(Config(), tmp_path)

@@ -1,4 +1,4 @@
-"""`python -m bench list | run | mnist | robustness | tables | plots | report | regress`."""
+"""`python -m bench list | run | mnist | robustness | tables | plots | report | regress | selftest`."""
 
 from __future__ import annotations
 
@@ -86,6 +86,13 @@ def _regress(argv: Sequence[str]) -> int:
     return main(argv)
 
 
+def _selftest(argv: Sequence[str]) -> int:
+    """Whether the stopwatch tells the truth here and now."""
+    from .selftest import main
+
+    return main(argv)
+
+
 COMMANDS: dict[str, Command] = {
     "list": _list,
     "run": _run,
@@ -95,6 +102,7 @@ COMMANDS: dict[str, Command] = {
     "plots": _plots,
     "report": _report,
     "regress": _regress,
+    "selftest": _selftest,
 }
 
 

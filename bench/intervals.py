@@ -18,8 +18,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-BLOCKS = 40
+BLOCKS = 20
 """Pairs that a ratio rests on, at most: rounds next to each other are not independent."""
+CAUTION = 1.25
+"""Intervals are wider by this factor: blocks next to each other share states of the machine too. Without it a
+method against itself, beside other work on two cores, is covered in about 92 of 100 passes instead of 95."""
 
 
 def ratio_interval(
@@ -58,7 +61,7 @@ def _median_interval(values: np.ndarray, level: float, resamples: int) -> tuple[
     drawn = np.random.default_rng(0).integers(0, count, (resamples, count))
     ends = np.quantile(np.median(values[drawn], axis=1), [(1 - level) / 2, (1 + level) / 2])
     tail = (1 + level) / 2
-    wider = np.sqrt(count / (count - 1)) * stats.t.ppf(tail, count - 1) / stats.norm.ppf(tail)
+    wider = CAUTION * np.sqrt(count / (count - 1)) * stats.t.ppf(tail, count - 1) / stats.norm.ppf(tail)
     low, high = median * (ends / median) ** wider
     return median, float(low), float(high)
 

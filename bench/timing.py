@@ -44,8 +44,9 @@ Call = Callable[[], object]
 Cache = Literal["warm", "cold"]
 
 MIN_ROUNDS, MAX_ROUNDS = 3, 200
-ROUND_SECONDS, MAX_CALLS = 1e-4, 1000
-"""A round lasts at least this long, a thousand times the clock's resolution, by several calls if need be."""
+ROUND_SECONDS, MAX_CALLS = 1e-3, 1000
+"""A round lasts at least this long, by several calls if need be; starting one costs up to a microsecond, a
+thousandth of it."""
 WARM_UP = 3
 """Calls that are compared as a block while warming up."""
 WARM_UP_SHARE, STEADY = 0.5, 0.95

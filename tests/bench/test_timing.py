@@ -44,10 +44,10 @@ def test_each_call_gets_the_rounds_that_fit_its_budget(clock):
 
 
 def test_a_short_call_is_made_several_times_a_round_and_once_before(clock):
-    found = timing.measure({"a": clock(3e-5)}, CPU, budget=1.0)["a"]
+    found = timing.measure({"a": clock(3e-4)}, CPU, budget=1.0)["a"]
     assert (found.calls, found.ahead, len(found.seconds)) == (4, 1, timing.MAX_ROUNDS)
-    assert np.allclose(found.seconds, 3e-5)
-    assert clock.calls[3e-5] == 200 * 5 + 1 + 2 * timing.WARM_UP
+    assert np.allclose(found.seconds, 3e-4)
+    assert clock.calls[3e-4] == 200 * 5 + 1 + 2 * timing.WARM_UP
 
 
 def test_cold_caches_are_overwritten_before_each_call(monkeypatch):

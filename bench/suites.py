@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from .accuracy import SETTINGS
+from .compiled import COMPILED
 from .grid import Cell, Grid
 from .methods import METHODS, AbstractMethod
 from .planning import PLANS
@@ -15,13 +16,14 @@ SUITES: dict[str, tuple[AbstractMethod, ...]] = {
     "training_step": STEPS,
     "planning": PLANS,
     "accuracy": SETTINGS,
+    "compiled": COMPILED,
 }
 
 
 def cells_of(table: str, grid: Grid) -> tuple[Cell, ...]:
     """The cells of a grid that a table has."""
     cells = {"inference": grid.cells, "training_step": grid.steps, "planning": grid.plans}
-    return (cells | {"accuracy": grid.accuracy})[table]
+    return (cells | {"accuracy": grid.accuracy, "compiled": grid.compiled})[table]
 
 
 def methods_at(table: str, cell: Cell) -> tuple[AbstractMethod, ...]:

@@ -1,4 +1,4 @@
-"""`python -m bench list | run | mnist | robustness | tables | plots | report | regress | selftest`."""
+"""`python -m bench COMMAND`: without one, what there is."""
 
 from __future__ import annotations
 
@@ -86,6 +86,13 @@ def _regress(argv: Sequence[str]) -> int:
     return main(argv)
 
 
+def _cluster(argv: Sequence[str]) -> int:
+    """Measure a grid by workers of submitit, on Slurm or here."""
+    from .cluster import main
+
+    return main(argv)
+
+
 def _selftest(argv: Sequence[str]) -> int:
     """Whether the stopwatch tells the truth here and now."""
     from .selftest import main
@@ -96,6 +103,7 @@ def _selftest(argv: Sequence[str]) -> int:
 COMMANDS: dict[str, Command] = {
     "list": _list,
     "run": _run,
+    "cluster": _cluster,
     "mnist": _mnist,
     "robustness": _robustness,
     "tables": _tables,

@@ -15,9 +15,8 @@ from bench.grid import Cell, Grid, grid
 from bench.isolation import isolated_cell
 from bench.machine import device_name
 from bench.measure import Row, measure_cell
-from bench.methods import ALWAYS
 from bench.rows import RESULTS, Run
-from bench.suites import cells_of, items, matches, methods_at
+from bench.suites import cells_of, items, matches, methods_at, with_references
 
 Key = tuple[str, str, str]
 """A table, a cell and a device."""
@@ -80,7 +79,6 @@ class Bench:
 
     def __init__(self, config: pytest.Config, raw: Path) -> None:
         self.grid = chosen_grid(config)
-        self.settings = {"grid": self.grid.name, "budget": self.grid.budget, "cache": self.grid.cache}
         self.measure = measure_cell if config.getoption("in_process") else isolated_cell
         self.raw, self.fresh = raw, bool(config.getoption("fresh"))
         self.runs: dict[str, Run] = {}
@@ -89,17 +87,14 @@ class Bench:
     def run(self, device: str) -> Run:
         if device not in self.runs:
             name = device_name(torch.device(device))
-            self.runs[device] = Run.open(self.raw, "inference", self.settings, self.fresh, name)
+            self.runs[device] = Run.open(self.raw, "inference", self.grid.settings, self.fresh, name)
         return self.runs[device]
 
     def row(self, table: str, cell: Cell, device: str, method: str) -> Row:
         """The row of a method; measures the whole cell the first time it is asked about."""
         run = self.run(device)
         if (row := self.find(table, cell, device, method)) is None:
-            known = methods_at(table, cell)
-            wanted = self.wanted[table, str(cell), device] | set(ALWAYS)
-            wanted |= {m.plain for m in known if m.name in wanted}
-            chosen = [m for m in known if m.name in wanted]
+            chosen = with_references(table, cell, self.wanted[table, str(cell), device])
             run.add(*self.measure(cell, self.grid, torch.device(device), chosen, table))
             row = self.find(table, cell, device, method)
         assert row is not None

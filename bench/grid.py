@@ -7,6 +7,7 @@ table, and a budget of seconds a method.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from constrained.errors import UnknownNameError
 
@@ -65,6 +66,11 @@ class Grid:
     """The state of the caches when a round starts, see `bench/timing.py`."""
     kept: bool = True
     """Whether its rows go to `results/raw`."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What two runs must share for one to continue the other."""
+        return {"grid": self.name, "budget": self.budget, "cache": self.cache}
 
 
 def _cones(

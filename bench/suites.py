@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from .accuracy import SETTINGS
 from .compiled import COMPILED
 from .grid import Cell, Grid
-from .methods import METHODS, AbstractMethod
+from .methods import ALWAYS, METHODS, AbstractMethod
 from .planning import PLANS
 from .training_step import STEPS
 
@@ -33,6 +33,14 @@ def methods_at(table: str, cell: Cell) -> tuple[AbstractMethod, ...]:
         for method in SUITES[table]
         if (cell.strict or not method.plain) and (cell.field or not method.field)
     )
+
+
+def with_references(table: str, cell: Cell, names: set[str]) -> list[AbstractMethod]:
+    """The methods of these names at a cell, with those that they are compared with."""
+    known = methods_at(table, cell)
+    wanted = names | set(ALWAYS)
+    wanted |= {method.plain for method in known if method.name in wanted}
+    return [method for method in known if method.name in wanted]
 
 
 def items(grid: Grid) -> list[tuple[str, Cell, AbstractMethod]]:

@@ -6,8 +6,8 @@ from bench._replay import REPLAY, replay
 
 TABLE = "inference"
 LARGEST_VIOLATION = 1e-3
-"""Far above float32 rounding at every size of the grids, far below a map that is wrong; that of bfloat16, with
-its three digits, is a result."""
+"""Far above float32 rounding at every size of the grids, far below a map that is wrong; that of bfloat16 is a
+result."""
 
 
 @pytest.mark.benchmark(timer=REPLAY.clock)

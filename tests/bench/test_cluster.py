@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -155,7 +156,8 @@ def test_two_local_workers_one_of_them_killed(tmp_path):
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as run:
         worker = first_worker(run.pid)
         for process in [worker, *worker.children(recursive=True)]:
-            process.kill()
+            with suppress(psutil.Error):
+                process.kill()
         assert run.stderr is not None
         text = run.stderr.read()
     assert run.returncode == 0, text
@@ -169,7 +171,8 @@ def first_worker(pid):
     end = time.monotonic() + 120
     while time.monotonic() < end:
         for process in psutil.Process(pid).children():
-            if "submitit.local._local" in process.cmdline():
-                return process
+            with suppress(psutil.Error):  # it ended meanwhile
+                if "submitit.local._local" in process.cmdline():
+                    return process
         time.sleep(0.05)
     raise AssertionError("no worker was started")

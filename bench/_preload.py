@@ -1,6 +1,6 @@
 """What the processes of cells are forked with: every import that would otherwise count as set-up.
 
-Nothing here computes: a process that has no threads and no CUDA context yet can be forked safely.
+Nothing here computes: a process without a CUDA context and without threads at work can be forked safely.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from bench.machine import device_name
 from bench.measure import Row, measure_cell
 from bench.rows import RESULTS, Run
 from bench.suites import cells_of, items, matches, methods_at, with_references
+from constrained.errors import ConstraintError
 
 Key = tuple[str, str, str]
 """A table, a cell and a device."""
@@ -83,6 +84,7 @@ class Bench:
         self.raw, self.fresh = raw, bool(config.getoption("fresh"))
         self.runs: dict[str, Run] = {}
         self.wanted: dict[Key, set[str]] = {}
+        self.failed: dict[Key, ConstraintError] = {}
 
     def run(self, device: str) -> Run:
         if device not in self.runs:
@@ -94,11 +96,22 @@ class Bench:
         """The row of a method; measures the whole cell the first time it is asked about."""
         run = self.run(device)
         if (row := self.find(table, cell, device, method)) is None:
-            chosen = with_references(table, cell, self.wanted[table, str(cell), device])
-            run.add(*self.measure(cell, self.grid, torch.device(device), chosen, table))
+            run.add(*self.measured(table, cell, device))
             row = self.find(table, cell, device, method)
         assert row is not None
         return row
+
+    def measured(self, table: str, cell: Cell, device: str) -> list[Row]:
+        """The rows of a cell; one that could not be measured is not tried again for each of its items."""
+        key = table, str(cell), device
+        if key in self.failed:
+            raise self.failed[key]
+        chosen = with_references(table, cell, self.wanted[key])
+        try:
+            return self.measure(cell, self.grid, torch.device(device), chosen, table)
+        except ConstraintError as error:
+            self.failed[key] = error
+            raise
 
     def find(self, table: str, cell: Cell, device: str, method: str) -> Row | None:
         """The row of a method, if it was measured."""

@@ -6,7 +6,7 @@
               without it, so that the rounds of the others stay interleaved
 
 Children are forked from a server that has imported the packages once and computed nothing, so starting one
-costs milliseconds, no thread pool is copied and CUDA is initialised in none but the child. A child ends when
+costs milliseconds, and CUDA is initialised in none but the child. A child ends when
 its parent does, whatever ended that.
 """
 
@@ -244,12 +244,19 @@ def _work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which then ends the child
     _silence()
     try:
+        _first_use(torch.device(device))
         answer = measure_cell(cell, grid, torch.device(device), methods, table, note.write)
     except ConstraintError as error:
         answer = f"{cell}: {error}"
     except Exception as error:  # a defect of the harness: where it is matters
         answer = f"{cell}: {''.join(traceback.format_exception(error)).strip()}"
     connection.send(answer)
+
+
+def _first_use(device: torch.device) -> None:
+    """The CUDA context and what torch sets up at a first product count as no method's set-up or memory."""
+    square = torch.ones(64, 64, device=device)
+    (square @ square).sum().item()
 
 
 def _silence() -> None:

@@ -43,6 +43,12 @@ def test_trouble_is_a_line_and_an_exit_code(monkeypatch, capsys, error, code, te
     assert main(["list"]) == code and text in capsys.readouterr().err
 
 
+def test_a_filter_that_fits_nothing_is_a_line(capfd):
+    assert main(["run", "--grid", "smoke", "--filter", "nosuch"]) == 4
+    text = capfd.readouterr().err
+    assert "--filter 'nosuch' fits no row of the grid 'smoke'; rows are named table/cell/method" in text
+
+
 def test_an_unknown_grid_is_a_line(capfd):
     assert main(["run", "--grid", "hug"]) == 4
     assert "unknown grid 'hug'; available: 'smoke'" in capfd.readouterr().err
@@ -97,6 +103,20 @@ class TestContinuing:
         cells = list(dict.fromkeys((table, str(cell)) for table, cell, _ in everything))
         assert measured == [cells[0], cells[1], *cells[1:]]
         assert again.run("cpu").finished and make().run("cpu").rows == []
+
+    def test_a_cell_that_cannot_be_measured_is_tried_once(self, bench, monkeypatch):
+        make, _, _ = bench
+        chosen, tried = make(), []
+
+        def fails(*arguments):
+            tried.append(arguments)
+            raise ConstraintError("no memory")
+
+        chosen.measure = fails
+        for method in ("linear", "floor"):
+            with pytest.raises(ConstraintError, match="no memory"):
+                chosen.row("inference", chosen.grid.cells[0], "cpu", method)
+        assert len(tried) == 1
 
     def test_a_selected_method_brings_what_it_is_compared_with(self, bench):
         make, _, asked = bench

@@ -71,7 +71,7 @@ def eat():
 
 
 def fresh():
-    assert not torch.cuda.is_initialized() and len(psutil.Process().threads()) == 1
+    assert not torch.cuda.is_initialized()
     assert {"osqp", "scipy.optimize", "bench.suites"} <= set(sys.modules)
 
 
@@ -142,8 +142,8 @@ def test_what_the_harness_cannot_do_is_one_error():
         isolated_cell(Cell("checkerboard", (5, 5, 2)), TINY, CPU, [Does("good")])
 
 
-def test_processes_are_forked_with_everything_imported_and_nothing_started():
-    """A CUDA context and threads do not survive a fork; what is not imported would count as set-up."""
+def test_processes_are_forked_with_everything_imported_and_without_cuda():
+    """A CUDA context does not survive a fork; what is not imported would count as set-up."""
     row = rows(Does("looks", fresh))["looks"]
     assert row["status"] == "ok", row["reason"]
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ from .problems._base import Instance
 
 EVERYWHERE = ("linear", "shift")
 """Compiled at every cell, the others at the cells of the whole field: each takes seconds to compile."""
-OPTIONS: dict[str, str | int | bool] = {"compile_threads": 1, "cpp_cache_precompile_headers": False}
+OPTIONS: dict[str, Any] = {"compile_threads": 1, "cpp_cache_precompile_headers": False}
 CACHE = "TORCHINDUCTOR_CACHE_DIR"
 """The environment variable of torch that says where compiled code is kept."""
 COMPILERS = ("g++", "clang++", "c++")

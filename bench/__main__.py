@@ -19,7 +19,7 @@ def _list(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    """Measure a grid with pytest; arguments are pytest's (--grid, --raw, --fresh, -k, ...)."""
+    """Measure a grid with pytest; arguments are pytest's (--grid, --filter, --raw, --fresh, --cache, ...)."""
     import pytest
 
     from .machine import ROOT

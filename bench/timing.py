@@ -89,17 +89,18 @@ def measure(
     Args:
         calls: what to time, by name.
         device: where the calls compute.
-        budget: seconds for each call, that before a round included; at least MIN_ROUNDS rounds are made
-            all the same.
+        budget: seconds for each call, what comes before a round included (overwriting a large cache takes
+            longer than most calls); at least MIN_ROUNDS rounds are made all the same.
         cache: the state of the caches when a round starts.
         starts: told the name before each warm-up and each round, outside the clock.
     """
     flush = _flush(device) if cache == "cold" else None
+    flush_seconds = _warm_up(flush, device, 0.0) if flush is not None else None
     plans: dict[str, _Plan] = {}
     with _no_collection():
         for name, call in calls.items():
             starts(name)
-            plans[name] = _plan(_warm_up(call, device, budget), budget, cache)
+            plans[name] = _plan(_warm_up(call, device, budget), budget, flush_seconds)
         seconds: dict[str, list[float]] = {name: [] for name in calls}
         for name in schedule({name: plan.rounds for name, plan in plans.items()}):
             starts(name)
@@ -149,10 +150,10 @@ class _Plan:
     ahead: int
 
 
-def _plan(estimate: float, budget: float, cache: Cache) -> _Plan:
-    """The rounds of a call of so many seconds that fit the budget."""
-    if cache == "cold":
-        return _Plan(rounds_within(estimate, budget), 1, 0)
+def _plan(estimate: float, budget: float, flush_seconds: float | None) -> _Plan:
+    """The rounds of a call of so many seconds that fit the budget; None: the cache is not overwritten."""
+    if flush_seconds is not None:
+        return _Plan(rounds_within(estimate + flush_seconds, budget), 1, 0)
     calls = int(np.clip(math.ceil(ROUND_SECONDS / max(estimate, 1e-9)), 1, MAX_CALLS))
     ahead = int(estimate < LONG_SECONDS)
     return _Plan(rounds_within((calls + ahead) * estimate, budget), calls, ahead)

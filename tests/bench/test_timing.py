@@ -58,6 +58,12 @@ def test_cold_caches_are_overwritten_before_each_call(monkeypatch):
     assert events[-6:] == ["flush", "call"] * 3
 
 
+def test_overwriting_the_caches_counts_as_time_of_the_budget(clock, monkeypatch):
+    monkeypatch.setattr(timing, "_flush", lambda device: clock(0.2))
+    found = timing.measure({"a": clock(0.03)}, CPU, budget=1.0, cache="cold")["a"]
+    assert len(found.seconds) == 4 and np.allclose(found.seconds, 0.03)
+
+
 def test_the_flushed_buffer_is_larger_than_the_cache():
     size = timing._cpu_cache()
     assert size >= 2**18 and timing._flush(CPU)().numel() == 2 * size

@@ -9,9 +9,23 @@ ROOT = Path(__file__).parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("constrained benchmarks")
-    group.addoption("--grid", default="default", help="smoke, short, default or full")
-    group.addoption("--raw", type=Path, default=ROOT / "results" / "raw", help="where rows are kept")
+    group.addoption("--grid", default="default", help="smoke, short, quick, default or full")
+    group.addoption(
+        "--filter",
+        default="",
+        metavar="EXPR",
+        help="only rows whose table/cell/method holds this, or fits this glob",
+    )
+    group.addoption(
+        "--raw", type=Path, help="where rows are kept; default: results/raw, nowhere for smoke and short"
+    )
     group.addoption("--fresh", action="store_true", help="start anew instead of continuing a stopped run")
+    group.addoption(
+        "--cache", choices=("warm", "cold"), default="warm", help="the caches when a round starts"
+    )
+    group.addoption(
+        "--in-process", action="store_true", help="measure cells in this process: for debuggers and profilers"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -36,7 +36,7 @@ def _validate(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    """Measure a grid with pytest; arguments are pytest's (--grid, --raw, --fresh, -k, ...)."""
+    """Measure a grid with pytest; arguments are pytest's (--grid, --filter, --raw, --fresh, --cache, ...)."""
     import pytest
 
     from .machine import ROOT
@@ -107,11 +107,26 @@ def _regress(argv: Sequence[str]) -> int:
     return main(argv)
 
 
+def _cluster(argv: Sequence[str]) -> int:
+    """Measure a grid by workers of submitit, on Slurm or here."""
+    from .cluster import main
+
+    return main(argv)
+
+
+def _selftest(argv: Sequence[str]) -> int:
+    """Whether the stopwatch tells the truth here and now."""
+    from .selftest import main
+
+    return main(argv)
+
+
 COMMANDS: dict[str, Command] = {
     "list": _list,
     "new": _new,
     "validate": _validate,
     "run": _run,
+    "cluster": _cluster,
     "mnist": _mnist,
     "robustness": _robustness,
     "tables": _tables,
@@ -119,6 +134,7 @@ COMMANDS: dict[str, Command] = {
     "plots": _plots,
     "report": _report,
     "regress": _regress,
+    "selftest": _selftest,
 }
 
 

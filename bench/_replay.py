@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .timing import ratio_interval
+from .intervals import median_interval, ratio_interval
 
 
 class Replay:
@@ -40,12 +40,13 @@ REPLAY = Replay()
 
 def replay(row: dict[str, Any], references: Mapping[str, dict[str, Any] | None], benchmark: Any) -> None:
     """Hand a row to pytest-benchmark, with its speed-up over each reference; without times, skip or xfail."""
-    if row["status"] == "failed":
+    if row["status"] in ("failed", "crashed"):
         pytest.xfail(f"{row['method']}: {row['reason']}")
     if row["status"] != "ok":
         pytest.skip(f"{row['method']}: {row['status']}: {row['reason']}")
     benchmark.group = f"{row['table']} {row['cell']} {row['device']}"
     benchmark.extra_info.update({k: v for k, v in row.items() if not isinstance(v, list)})
+    benchmark.extra_info["median_interval"] = list(median_interval(row["seconds"]))
     for name, other in references.items():
         if other is not None and other["status"] == "ok":
             ratio, low, high = ratio_interval(other["seconds"], row["seconds"])

@@ -7,12 +7,15 @@ table, and a budget of seconds a method.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from constrained.errors import UnknownNameError
 
 from .problems import family
 from .problems._base import Instance
+from .timing import Cache
 
+BATCHES = (1, 32, 256, 4096)
 CHECKERBOARD = ("checkerboard", (28, 28, 7))
 
 
@@ -35,7 +38,10 @@ class Cell:
         return family(self.family).generate(self.size, self.batch, self.seed)
 
     def __str__(self) -> str:
-        return f"{self.family}-{'x'.join(map(str, self.size))}-batch{self.batch}"
+        """Family, size and batch; a dtype other than float32 and a seed other than 0."""
+        name = f"{self.family}-{'x'.join(map(str, self.size))}-batch{self.batch}"
+        dtype = "" if self.dtype == "float32" else f"-{self.dtype}"
+        return name + dtype + (f"-seed{self.seed}" if self.seed else "")
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,8 @@ class Grid:
     """Cells, the seconds of timing a method, and when a call or a set-up is a time-out.
 
     `cells` are those of inference, `steps` those of the training step, `plans` those of planning,
-    `accuracy` those where the projections are asked for different accuracies.
+    `accuracy` those where the projections are asked for different accuracies, `compiled` those where maps
+    are compared with themselves after `torch.compile`.
     """
 
     name: str
@@ -52,10 +59,18 @@ class Grid:
     steps: tuple[Cell, ...] = ()
     plans: tuple[Cell, ...] = ()
     accuracy: tuple[Cell, ...] = ()
+    compiled: tuple[Cell, ...] = ()
     call_limit: float = 30.0
     setup_limit: float = 20.0
+    cache: Cache = "warm"
+    """The state of the caches when a round starts, see `bench/timing.py`."""
     kept: bool = True
     """Whether its rows go to `results/raw`."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What two runs must share for one to continue the other."""
+        return {"grid": self.name, "budget": self.budget, "cache": self.cache}
 
 
 def _cones(
@@ -86,7 +101,7 @@ def _smoke() -> Grid:
     cells = (board, *_cones((6, 9), batch=8), *_polytopes((5, 8), batch=8, strict=True), *_named(4, batch=8))
     accuracy = (Cell("random_cone", (6, 9), 8, dtype="float64"),)
     steps = _cones((6, 9), batch=8)
-    return Grid("smoke", cells, 0.02, steps, _planning(10), accuracy, kept=False)
+    return Grid("smoke", cells, 0.02, steps, _planning(10), accuracy, steps, kept=False)
 
 
 def _short() -> Grid:
@@ -104,6 +119,7 @@ def _quick() -> Grid:
         steps=(Cell(*CHECKERBOARD), *_cones((64, 32))),
         plans=_planning(200),
         accuracy=_accuracy(32)[:1],
+        compiled=(Cell(*CHECKERBOARD),),
         call_limit=5.0,
         setup_limit=5.0,
     )
@@ -126,19 +142,23 @@ def _default() -> Grid:
         steps=(Cell(*CHECKERBOARD, field=True), *_cones((64, 32), field=True), *_cones((128, 256))),
         plans=_planning(200, 1000),
         accuracy=_accuracy(32),
+        compiled=(Cell(*CHECKERBOARD, field=True), Cell(*CHECKERBOARD, 1, field=True)),
         call_limit=5.0,
         setup_limit=5.0,
     )
 
 
 def _full() -> Grid:
+    """Every size of every family, n from 2 to 4096 and m from 1 to 4096, in every batch size and dtype."""
     from .problems import FAMILIES
 
     headline = Cell(*CHECKERBOARD, strict=True, field=True)
     problems = [(entry.name, size) for entry in FAMILIES for size in entry.sizes]
-    cells = (
-        Cell(*problem, batch, strict=True, field=True) for problem in problems for batch in (1, 32, 256, 4096)
-    )
+    cells = [
+        *(Cell(*problem, batch, strict=True, field=True) for problem in problems for batch in BATCHES),
+        *(Cell(*problem, dtype="float64", strict=True, field=True) for problem in problems),
+        *(Cell(*problem, dtype="bfloat16") for problem in problems),  # peers and strict maps have no bfloat16
+    ]
     return Grid(
         "full",
         (headline, *(cell for cell in cells if cell != headline)),
@@ -146,6 +166,7 @@ def _full() -> Grid:
         steps=tuple(Cell(*problem, batch, field=True) for problem in problems for batch in (256, 4096)),
         plans=_planning(50, 100, 200, 500, 1000),
         accuracy=_accuracy(256),
+        compiled=tuple(Cell(*problem, batch, field=True) for problem in problems for batch in (1, 256)),
         call_limit=60.0,
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from .memory import with_peak
 from .methods import AbstractMethod, Prepared, Target
 from .metrics import broken_share, distance, excess, infeasible_share, success, violations
 from .problems._base import Instance
-from .timing import OwnSeconds, interleave, timed
+from .timing import Cache, OwnSeconds, Timing, measure, timed
 
 JUDGED = 32
 """Points of a batch whose true projection is computed."""
@@ -38,6 +38,11 @@ SUCCESS = {"success_1e3": 1e-3, "success_1e6": 1e-6, "success_1e9": 1e-9}
 """Shares of the judged points within these tolerances of the true projection, and of the set."""
 PROBE = 4
 """Points on which the time of a whole batch is first estimated."""
+
+JUDGED_ENTRIES = 2**20
+"""Sets with more entries in their rows than this have no true projection, unless it is a closed form."""
+STAGES = ("harness", "set-up", "first call", "timing")
+Stage = Literal["harness", "set-up", "first call", "timing"]
 
 STATUS = (
     (MissingDependencyError, "skipped"),
@@ -49,6 +54,12 @@ STATUS = (
 )
 
 Row = dict[str, Any]
+Watch = Callable[[str, Stage], None]
+"""Told which method is at work, "" for none of them, and at what."""
+
+
+def unwatched(method: str, stage: Stage) -> None:
+    """The `Watch` where nobody looks."""
 
 
 @dataclass
@@ -68,16 +79,15 @@ def measure_cell(
     device: torch.device,
     methods: Sequence[AbstractMethod],
     table: str = "inference",
+    watch: Watch = unwatched,
 ) -> list[Row]:
     """One row a method, ratios between them meaningful since their rounds are interleaved."""
+    watch("", "harness")
     instance = cell.generate()
     judge = Judge(instance, cell)
     target = Target(device, getattr(torch, cell.dtype), grid.setup_limit)
-    common = _common(table, cell, instance, device)
-    contestants = [
-        Contestant(m, common | {"method": m.name, "role": m.role, "plain": m.plain} | m.origin)
-        for m in methods
-    ]
+    common = common_row(table, cell, instance, device, grid.cache)
+    contestants = [Contestant(m, common | identity(m)) for m in methods]
     rows = {contestant.method.name: contestant.row for contestant in contestants}
     for contestant in contestants:
         plain = rows.get(contestant.method.plain, {})
@@ -85,11 +95,11 @@ def measure_cell(
             contestant.row |= {"status": "timeout", "reason": plain["reason"]}
             continue
         try:
-            _get_ready(contestant, instance, target, grid, judge)
+            _get_ready(contestant, instance, target, grid, judge, watch)
         except Exception as error:
             contestant.row |= {"status": _status(error), "reason": _sentence(error)}
     try:
-        _time(contestants, device, grid.budget)
+        _time(contestants, device, grid, watch)
     finally:
         for contestant in contestants:
             contestant.close()
@@ -102,6 +112,9 @@ class Judge:
     def __init__(self, instance: Instance, cell: Cell) -> None:
         self.instance = instance
         self.points = torch.tensor(instance.points, dtype=getattr(torch, cell.dtype))  # (batch, n)
+        P = instance.polyhedron
+        self.knows = instance.project is not None or (P.m + P.p) * P.n <= JUDGED_ENTRIES
+        """Whether true nearest points can be had."""
         self._nearest: np.ndarray | None = None
 
     @property
@@ -120,7 +133,7 @@ class Judge:
             "infeasible_share": infeasible_share(self.instance.polyhedron, point),
             "broken_share": broken_share(self.instance.polyhedron, point),
         }
-        if prepared.projects:
+        if prepared.projects and self.knows:
             y = self.points[:JUDGED].double().numpy()
             row["excess"] = _number(excess(y, point[:JUDGED], self.nearest))
             if method.role != "embedded":
@@ -130,7 +143,13 @@ class Judge:
         return row
 
 
-def _common(table: str, cell: Cell, instance: Instance, device: torch.device) -> Row:
+def identity(method: AbstractMethod) -> Row:
+    """What a row says about its method."""
+    return {"method": method.name, "role": method.role, "plain": method.plain} | method.origin
+
+
+def common_row(table: str, cell: Cell, instance: Instance, device: torch.device, cache: Cache) -> Row:
+    """What the rows of a pass have in common; the pass begins now."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     P = instance.polyhedron
     return {
@@ -145,17 +164,23 @@ def _common(table: str, cell: Cell, instance: Instance, device: torch.device) ->
         "batch": cell.batch,
         "dtype": cell.dtype,
         "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "cache": cache,
     }
 
 
-def _get_ready(contestant: Contestant, instance: Instance, target: Target, grid: Grid, judge: Judge) -> None:
+def _get_ready(
+    contestant: Contestant, instance: Instance, target: Target, grid: Grid, judge: Judge, watch: Watch
+) -> None:
     method, row = contestant.method, contestant.row
+    watch(method.name, "set-up")
     start = perf_counter()
 
     def first() -> tuple[Prepared, float, Tensor, Tensor]:
         prepared = method.prepare(instance, target)
         contestant.close = prepared.close
         setup = perf_counter() - start
+        watch(method.name, "first call")
         inputs = _inputs(prepared, judge.points, target)
         _probe(prepared, inputs, target.device, grid.call_limit)
         output = prepared.run(inputs)
@@ -164,6 +189,7 @@ def _get_ready(contestant: Contestant, instance: Instance, target: Target, grid:
         return prepared, setup, inputs, output
 
     (prepared, setup, inputs, output), peak = with_peak(first, target.device)
+    watch("", "harness")
     row |= {"status": "ok", "reason": "", "setup_seconds": setup, "peak_mb": peak}
     if method.feasible:
         row |= judge.score(method, prepared, output)
@@ -196,14 +222,21 @@ def _probe(prepared: Prepared, inputs: Tensor, device: torch.device, limit: floa
         raise TimeoutError(f"> {limit:g} s a batch (about {estimate:.0f} s)")
 
 
-def _time(contestants: Sequence[Contestant], device: torch.device, budget: float) -> None:
+def _time(contestants: Sequence[Contestant], device: torch.device, grid: Grid, watch: Watch) -> None:
     calls = {c.method.name: c.call for c in contestants if c.call is not None}
-    seconds = interleave(calls, device, budget)
+    timings = measure(calls, device, grid.budget, grid.cache, lambda name: watch(name, "timing"))
     for contestant in contestants:
-        if (rounds := seconds.get(contestant.method.name)) is not None:
-            contestant.row["seconds"] = rounds
+        if (timing := timings.get(contestant.method.name)) is not None:
+            contestant.row |= {"seconds": timing.seconds, "calls": timing.calls}
             if contestant.solver_seconds:
-                contestant.row["solver_seconds"] = contestant.solver_seconds[-len(rounds) :]
+                contestant.row["solver_seconds"] = _by_round(contestant.solver_seconds, timing)
+
+
+def _by_round(solver_seconds: list[float], timing: Timing) -> list[float]:
+    """The mean of the calls of each round, out of those of every call, one ahead of each round included."""
+    shape = len(timing.seconds), timing.ahead + timing.calls
+    rounds = np.array(solver_seconds[-shape[0] * shape[1] :]).reshape(shape)
+    return rounds[:, timing.ahead :].mean(axis=1).tolist()
 
 
 def _status(error: Exception) -> str:

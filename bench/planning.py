@@ -40,7 +40,11 @@ class Planning(AbstractMethod):
         return Prepared(run, P.n, projects=False, bounded=True)
 
 
+def _direction(polyhedron: Polyhedron) -> Any:
+    return analyse(polyhedron).direction
+
+
 PLANS: tuple[AbstractMethod, ...] = (
-    Planning("direction", lambda P: analyse(P).direction),
+    Planning("direction", _direction),
     Planning("constrain", constrain),
 )

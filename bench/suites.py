@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from .accuracy import SETTINGS
+from .compiled import COMPILED
 from .grid import Cell, Grid
-from .methods import METHODS, AbstractMethod
+from .methods import ALWAYS, METHODS, AbstractMethod
 from .planning import PLANS
 from .training_step import STEPS
 
@@ -13,13 +16,14 @@ SUITES: dict[str, tuple[AbstractMethod, ...]] = {
     "training_step": STEPS,
     "planning": PLANS,
     "accuracy": SETTINGS,
+    "compiled": COMPILED,
 }
 
 
 def cells_of(table: str, grid: Grid) -> tuple[Cell, ...]:
     """The cells of a grid that a table has."""
     cells = {"inference": grid.cells, "training_step": grid.steps, "planning": grid.plans}
-    return (cells | {"accuracy": grid.accuracy})[table]
+    return (cells | {"accuracy": grid.accuracy, "compiled": grid.compiled})[table]
 
 
 def methods_at(table: str, cell: Cell) -> tuple[AbstractMethod, ...]:
@@ -31,6 +35,14 @@ def methods_at(table: str, cell: Cell) -> tuple[AbstractMethod, ...]:
     )
 
 
+def with_references(table: str, cell: Cell, names: set[str]) -> list[AbstractMethod]:
+    """The methods of these names at a cell, with those that they are compared with."""
+    known = methods_at(table, cell)
+    wanted = names | set(ALWAYS)
+    wanted |= {method.plain for method in known if method.name in wanted}
+    return [method for method in known if method.name in wanted]
+
+
 def items(grid: Grid) -> list[tuple[str, Cell, AbstractMethod]]:
     """Every row that a grid gives."""
     return [
@@ -39,3 +51,10 @@ def items(grid: Grid) -> list[tuple[str, Cell, AbstractMethod]]:
         for cell in cells_of(table, grid)
         for method in methods_at(table, cell)
     ]
+
+
+def matches(expression: str, table: str, cell: Cell, method: str) -> bool:
+    """Whether `table/cell/method` holds the expression or, if it has a `*`, `?` or `[`, fits it as a glob."""
+    name = f"{table}/{cell}/{method}"
+    is_glob = any(sign in expression for sign in "*?[")
+    return fnmatchcase(name, expression) if is_glob else expression in name

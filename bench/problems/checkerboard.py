@@ -91,7 +91,7 @@ class Checkerboard(AbstractFamily):
     """
 
     name = "checkerboard"
-    sizes = ((14, 14, 7), (28, 28, 14), (28, 28, 7), (28, 28, 4))
+    sizes = ((14, 14, 7), (28, 28, 14), (28, 28, 7), (28, 28, 4), (64, 64, 16), (64, 64, 4))
 
     def generate(self, size: tuple[int, ...], batch: int, seed: int = 0) -> Instance:
         """The cone `checkerboard(*size)` with `batch` points; the set does not depend on the seed."""

@@ -22,7 +22,7 @@ from ._sizes import check_counts, unpack_size
 class AbstractNamedSet(AbstractFamily):
     """Sizes are (n,)."""
 
-    sizes = ((8,), (64,), (784,))
+    sizes = ((2,), (8,), (64,), (784,), (4096,))
     scale = 1.0
     """The standard deviation of the points."""
 

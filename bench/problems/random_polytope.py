@@ -46,7 +46,10 @@ class RandomPolytope(AbstractFamily):
     """Sizes are (n, m); the stated interior point is `c`."""
 
     name = "random_polytope"
-    sizes = ((8, 16), (8, 32), (64, 32), (64, 128), (64, 256), (128, 256))
+    sizes = (
+        (8, 16), (8, 32), (64, 32), (64, 128), (64, 256), (128, 256),
+        (2, 4), (2, 64), (64, 4096), (512, 1024), (1024, 256), (4096, 1), (4096, 256), (4096, 4096),
+    )  # fmt: skip
 
     def generate(self, size: tuple[int, ...], batch: int, seed: int = 0) -> Instance:
         """The set `random_polytope(*size, seed)` with `batch` points."""

@@ -9,6 +9,7 @@ from bench import measure
 from bench.grid import Cell, Grid, grid
 from bench.methods import METHODS, AbstractMethod, Embedded, Peer, Prepared
 from bench.problems import Instance
+from bench.timing import Timing
 from constrained import BudgetExceededError, MissingDependencyError, Polyhedron, UnknownNameError
 
 pytest.importorskip("ppl", reason="the extra 'rays' is not installed: pplpy")
@@ -64,6 +65,7 @@ def test_every_method_gives_a_complete_row(cell):
                 and row["success_1e3"] == 1
                 and len(row["solver_seconds"]) == len(row["seconds"])
             )
+        assert row["calls"] >= 1 and row["threads"] == torch.get_num_threads() and row["cache"] == "warm"
     assert len({row["pass"] for row in found.values()}) == 1
     assert {"linear", "floor", "half_spaces", "rays"} <= {name for name in found if "seconds" in found[name]}
 
@@ -159,6 +161,35 @@ def test_unknown_grid():
 def test_the_default_grid_has_the_papers_problem_first():
     first = grid("default").cells[0].generate()
     assert first.polyhedron.A.shape == (16, 784) and len(first.points) == 256
+
+
+def test_the_solvers_part_is_that_of_the_timed_calls_of_each_round():
+    timing = Timing(seconds=[1.0, 1.0], calls=2, ahead=1)
+    every_call = [9.0, 9.0, 100.0, 1.0, 3.0, 100.0, 5.0, 5.0]  # warm-up, then twice: one ahead and two
+    assert measure._by_round(every_call, timing) == [2.0, 5.0]
+
+
+def test_those_who_watch_are_told_who_is_at_work_on_what():
+    told = []
+    cell = Cell("random_cone", (5, 3), batch=4)
+    bad = Fake("bad", error=RuntimeError("broken"))
+    methods = [Fake("good"), bad]
+    measure.measure_cell(cell, TINY, CPU, methods, watch=lambda *at: told.append(at))
+    assert list(dict.fromkeys(told)) == [
+        ("", "harness"),
+        ("good", "set-up"),
+        ("good", "first call"),
+        ("bad", "set-up"),
+        ("good", "timing"),
+    ]
+
+
+def test_a_set_too_large_for_the_judge_has_no_distances(monkeypatch):
+    monkeypatch.setattr(measure, "JUDGED_ENTRIES", 10)
+    large, closed = Cell("random_cone", (5, 3), batch=4), Cell("checkerboard", (4, 4, 2), batch=4)
+    row = rows(large, Fake("identity"))["identity"]
+    assert row["status"] == "ok" and "distance" not in row and row["violation"] > 0
+    assert rows(closed, Fake("identity"))["identity"]["distance"] > 0
 
 
 class Remote(Fake):

@@ -1,5 +1,6 @@
 """Plain `pytest` runs tests/, `pytest --benchmark-only` runs bench/; CUDA tests need a CUDA device."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A pytest that a test starts is none of this one's workers, though it inherits the environment.
+    os.environ.pop("PYTEST_XDIST_WORKER", None)
     if config.getoption("benchmark_only", False):
         from bench.grid import grid
         from constrained import UnknownNameError

@@ -26,3 +26,4 @@ def _import(names: set[str]) -> None:
 
 
 _import({name for entry in PROJECTIONS for name in entry.requires} | {entry.requires for entry in ENGINES})
+_import({"baselines._goldfarb_idnani"})

@@ -239,7 +239,7 @@ class TestCommand:
     def test_a_method_that_passes(self, capsys):
         assert main(["validate", "gauge", "--problem", "box"]) == 0
         printed = capsys.readouterr().out
-        assert "gauge: on box-8x8" in printed and printed.endswith("\npass\n")
+        assert "gauge: on box-" in printed and printed.endswith("\npass\n")
 
     def test_one_that_does_not(self, capsys, monkeypatch):
         monkeypatch.setattr("bench.extending._command.method", lambda name: ModuleMethod(name, Infeasible))

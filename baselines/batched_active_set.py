@@ -64,7 +64,9 @@ class BatchedActiveSet(AbstractProjection):
 
     def setup(self, polyhedron: Polyhedron, tol: float, warm_start: bool = False) -> _State:
         """Rows, Gram matrix and the matrix of the steps."""
-        return _State(dual_of(polyhedron), tol, warm_start)
+        state = _State(dual_of(polyhedron), tol, warm_start)
+        _ = state.on(torch.device("cpu")).compiled  # built now, not in the first call
+        return state
 
     def solve(self, state: _State, y: Tensor) -> Answer:
         """All rows of `y` at once."""

@@ -135,9 +135,10 @@ def _default() -> Grid:
     batches = (
         Cell(*board, batch) for board in (CHECKERBOARD, ("random_cone", (64, 32))) for batch in (1, 32, 4096)
     )
+    dtypes = (Cell(*CHECKERBOARD, dtype=dtype, strict=True) for dtype in ("float64", "bfloat16", "float16"))
     return Grid(
         "default",
-        (headline, *sweep_n, *sweep_m, *wide, *polytopes, *_named(64), *batches),
+        (headline, *sweep_n, *sweep_m, *wide, *polytopes, *_named(64), *batches, *dtypes),
         budget=0.4,
         steps=(Cell(*CHECKERBOARD, field=True), *_cones((64, 32), field=True), *_cones((128, 256))),
         plans=_planning(200, 1000),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
+import torch
 
 from .._cells import ok
 from .._tables_io import ROLES, Row
@@ -37,7 +37,7 @@ def _map(row: Row) -> tuple[str, str]:
 
 
 def _line(dtype: str, role: str, method: str, guarantee: str, mine: list[Row]) -> Row:
-    eps = float(np.finfo(np.dtype(dtype)).eps)
+    eps = torch.finfo(getattr(torch, dtype)).eps
     broken = max((row["violation"] for row in mine if row["broken_share"] > 0), default=0.0)
     return {
         "dtype": dtype, "role": role, "method": method, "guarantee": guarantee, "cells": len(mine),

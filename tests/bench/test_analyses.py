@@ -140,8 +140,10 @@ def test_feasibility_separates_guarantees_and_dtypes():
         row("a", 1.0, problem="cone-8x2", violation=1e-3, broken_share=0.0, infeasible_share=1.0),
         row("a_strict", 1.0, plain="a", violation=0.0),
         row("a", 1.0, dtype="float64", violation=2.0**-50, broken_share=1.0),
+        row("a", 1.0, dtype="bfloat16", violation=2.0**-4, broken_share=1.0),
     ]
-    plain, strict, double = feasibility(rows)
+    half, plain, strict, double = feasibility(rows)
+    assert half["dtype"] == "bfloat16" and half["broken_over_eps"] == 2.0**3
     assert (plain["violation"], plain["broken_share"], plain["infeasible_share"]) == (1e-3, 0.25, 0.75)
     # The larger violation is of an equality alone: no inequality of that cell is broken.
     assert plain["broken_over_eps"] == 2.0**3 and double["broken_over_eps"] == 2.0**2

@@ -174,6 +174,17 @@ class TestCommand:
         assert page.read_text() == f"before\n{text}"
         assert ElementTree.parse(tmp_path / "gate.xml").getroot()[0].get("failures") == "8"
 
+    def test_on_another_machine_time_does_not_decide_but_quality_does(self, gate, tmp_path):
+        gate("--update", "--reason", "first one")
+        side = tmp_path / "reference.json"
+        facts = json.loads(side.read_text())
+        facts["machine"]["cpu"] = "Imagined CPU 3000"
+        side.write_text(json.dumps(facts))
+        code, out = gate(ours=4.0)
+        assert code == 0 and "another machine" in out and "SLOWER" not in out and "INCONCLUSIVE" in out
+        code, out = gate(strict_share=0.01)
+        assert code == 1 and "INFEASIBLE" in out
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

@@ -99,6 +99,7 @@ def write_stub(line, where):
 RUN = [
     "make help",
     "python -m bench list",
+    "python -m bench schema",
     "python -m bench validate my_layer",
 ]
 LONG = {
@@ -114,6 +115,15 @@ LONG = {
     "make bench-full": check_make,
     "make bench-cuda WHEELS=DIR": check_make,
     "make regress": check_make,
+    "make regress GATE='--junit gate.xml --markdown gate.md'": check_make,
+    "make reference REASON='what made the old one wrong'": check_make,
+    "make results": check_make,
+    ".venv/bin/python -m bench selftest": check_module,
+    "python -m bench selftest": check_module,
+    "python -m bench run --grid quick": check_module,
+    "python -m bench run --grid default --filter random_cone-64x32": check_module,
+    "python -m bench run --grid default --machine laptop": check_module,
+    "python -m bench cluster --grid full --workers 8 --executor slurm": check_module,
     "pip install .": check_pip,
     "pip install '.[rays]'": check_pip,
     "pip install '.[all]'": check_pip,

@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what `--filter` asks for; tests that are no rows of a table are not its business."""
     expression = str(config.getoption("filter"))
-    rows = [item for item in items if "cell" in _parameters(item)]
+    rows = [item for item in items if {"table", "cell", "method"} <= _parameters(item).keys()]
     left_out = [item for item in rows if not _fits(expression, **_parameters(item))]
     if rows and len(left_out) == len(rows):
         name = chosen_grid(config).name

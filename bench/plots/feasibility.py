@@ -40,13 +40,15 @@ class Feasibility(AbstractFigure):
         lines = self.data(rows)
         require_rows(lines, "with a violation")
         methods, dtypes = distinct(lines, "method"), sorted(distinct(lines, "dtype"))
-        figure = Figure(figsize=(4 + 3.5 * len(dtypes), 1.5 + 0.27 * len(methods)), layout="constrained")
+        figure = Figure(figsize=(4 + 2.5 * len(dtypes), 1.5 + 0.27 * len(methods)), layout="constrained")
         panels = figure.subplots(1, len(dtypes), sharex=True, sharey=True, squeeze=False)[0]
         floor = floor_of(row[VALUE] for row in lines)
         handles = []
         for axes, dtype in zip(panels, dtypes, strict=True):
             handles += _panel(axes, where(lines, dtype=dtype), methods, floor)
             axes.set_xlabel(f"largest violation / eps of {dtype}")
+        for axes in panels if floor is not None else ():
+            label_floor(axes, floor)  # after all panels, since it ends the choice of their common limits
         add_legend(figure, "Largest violation by dtype and guarantee", handles)
         return figure
 
@@ -60,8 +62,6 @@ def _panel(axes: Axes, lines: list[Row], methods: list[str], floor: float | None
         options: dict[str, Any] = style.options() | {"linestyle": "none", "label": guarantee}
         handles += axes.plot(x, y, **options)
     axes.set_xscale("log")
-    if floor is not None:
-        label_floor(axes, floor)
     axes.set_yticks(range(len(methods)), methods)
     axes.set_ylim(len(methods) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

@@ -105,6 +105,17 @@ def test_guarantees_have_a_marker_each_and_zero_a_place():
     assert max(plain.get_xdata()) == pytest.approx(1e-6 / 2**-23) and max(strict.get_xdata()) == 0.01
 
 
+def test_every_dtype_is_within_the_common_limits():
+    """Of panels that share an axis, whichever is drawn first."""
+    more = [row("b", 1.0, dtype=dtype, violation=1.0, broken_share=0.5) for dtype in ("bfloat16", "float64")]
+    figure = drawn("feasibility", rows() + more)
+    figure.draw_without_rendering()
+    assert len(figure.axes) == 3
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        assert all(low < x < high for line in axes.lines for x in line.get_xdata())
+
+
 def test_the_table_behind_has_empty_fields_for_what_is_missing():
     text = csv_text([{"a": NAN, "b": math.inf, "c": [1, 2], "d": 1 / 3, "e": 'x,"y"'}])
     assert text == 'a,b,c,d,e\n,inf,1; 2,0.333333,"x,""y"""\n'

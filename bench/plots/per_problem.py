@@ -1,4 +1,4 @@
-"""One dot a method for every problem: time, set-up time, violation, distance; a panel for each dtype."""
+"""One dot a method for every problem: time, set-up time, violation, distance; in the main dtype."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from .._cells import distinct, fewer_projections, main_batch, ok, plain_maps, where
+from .._cells import fewer_projections, main_batch, main_dtype, ok, plain_maps, where
 from .._tables_io import Row
 from ._base import (
     AbstractFigure,
@@ -32,7 +32,9 @@ LANE = 0.055
 
 
 class PerProblem(AbstractFigure):
-    """A number of every method but strict variants for all problems at one batch size, on a logarithmic axis.
+    """A number of every method but strict variants for all problems at one batch size and dtype.
+
+    On a logarithmic axis. Other dtypes are in the tables, and in the figure `feasibility`.
 
     Args:
         name, title, caption: what it is called; the title becomes the axis label.
@@ -66,22 +68,20 @@ class PerProblem(AbstractFigure):
         return columns(self._shown(self._table(rows)), *names, self.value, *(self.spread or ()))
 
     def draw(self, rows: list[Row]) -> Figure:
-        """Panels side by side, one a dtype, with the problems of the table as bands."""
+        """The problems of the table as bands from top to bottom."""
         table = self._table(rows)
         shown = self._shown(table)
         batch = main_batch(table)
         known = [row for row in ok(shown) if math.isfinite(row[self.value])]
         require_rows(known, f"with {self.value} at batch {batch}")
-        problems, dtypes = problem_order(shown), sorted(distinct(known, "dtype"))
+        problems = problem_order(shown)
         chosen = {name: style for name, style in method_styles(rows).items() if where(known, method=name)}
         height = 1.8 + len(problems) * max(0.3, LANE * len(chosen))
-        figure = Figure(figsize=(8 if len(dtypes) == 1 else 10, height), layout="constrained")
-        panels = figure.subplots(1, len(dtypes), sharex=True, sharey=True, squeeze=False)[0]
+        figure = Figure(figsize=(8, height), layout="constrained")
+        axes = figure.subplots()
         floor = floor_of((row[self.value] for row in known), self.floor_below)
-        handles = []
-        for axes, dtype in zip(panels, dtypes, strict=True):
-            handles += dots(axes, where(known, dtype=dtype), chosen, problems, self.value, self.spread, floor)
-            self._axis(axes, dtype, problems, floor)
+        handles = dots(axes, known, chosen, problems, self.value, self.spread, floor)
+        self._axis(axes, main_dtype(table), problems, floor)
         add_legend(figure, f"{self.title}, batch {batch}", handles)
         add_notes(figure, failure_notes(shown, table) + (unstable_note(shown) if self.spread else []))
         return figure
@@ -90,7 +90,7 @@ class PerProblem(AbstractFigure):
         return [row for row in fewer_projections(plain_maps(rows)) if row["role"] in self.roles]
 
     def _shown(self, table: list[Row]) -> list[Row]:
-        return where(table, batch=main_batch(table))
+        return where(table, batch=main_batch(table), dtype=main_dtype(table))
 
     def _axis(self, axes: Axes, dtype: str, problems: list[str], floor: float | None) -> None:
         axes.set_xscale("log")

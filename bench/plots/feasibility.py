@@ -47,8 +47,9 @@ class Feasibility(AbstractFigure):
         for axes, dtype in zip(panels, dtypes, strict=True):
             handles += _panel(axes, where(lines, dtype=dtype), methods, floor)
             axes.set_xlabel(f"largest violation / eps of {dtype}")
-        for axes in panels if floor is not None else ():
-            label_floor(axes, floor)  # after all panels, since it ends the choice of their common limits
+        if floor is not None:
+            for axes in panels:  # after all of them are drawn, since it ends the choice of their common limits
+                label_floor(axes, floor)
         add_legend(figure, "Largest violation by dtype and guarantee", handles)
         return figure
 

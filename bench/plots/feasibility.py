@@ -48,7 +48,7 @@ class Feasibility(AbstractFigure):
             handles += _panel(axes, where(lines, dtype=dtype), methods, floor)
             axes.set_xlabel(f"largest violation / eps of {dtype}")
         if floor is not None:
-            for axes in panels:  # after all of them are drawn, since it ends the choice of their common limits
+            for axes in panels:  # when all are drawn, since it ends the choice of their common limits
                 label_floor(axes, floor)
         add_legend(figure, "Largest violation by dtype and guarantee", handles)
         return figure

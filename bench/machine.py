@@ -159,12 +159,16 @@ def _numpy_blas() -> str | None:
 
 
 def _cpu_model() -> str:
+    """The name and, since hypervisors shorten it to a brand, family, model and stepping."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     except OSError:
         return platform.processor() or "unknown"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    if "model name" not in facts:
+        return platform.machine()
+    numbers = [facts[key] for key in ("cpu family", "model", "stepping") if key in facts]
+    return f"{facts['model name']} ({'-'.join(numbers)})" if numbers else facts["model name"]
 
 
 def _version(package: str) -> str | None:

@@ -15,7 +15,7 @@ from ._summary import junit, markdown, passed, terminal
 from ._verdicts import PASSES, TOLERANCE
 
 GRID = "short"
-LIMIT = 300.0
+LIMIT = 120.0
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Where GitHub says which file it shows on the page of a run."""
 

@@ -114,8 +114,8 @@ def _residuals(gram, e, W, side, v, k, s):
 
 
 @compiled
-def _solve(H, W, side, width, s, k, g, v, least):
-    """`v += H s_W`, or `v = H s_W` without `least`; the position of the least one."""
+def _solve(H, W, side, width, s, k, g, v, add):
+    """`v += H s_W`, or `v = H s_W` without `add`; the position of the least entry."""
     for j in range(k):
         g[j] = s[W[j]] if side[j] > 0 else -s[W[j]] - width[W[j]]
     worst = 0
@@ -124,7 +124,7 @@ def _solve(H, W, side, width, s, k, g, v, least):
         total = 0.0
         for j in range(k):
             total += row[j] * g[j]
-        v[i] = v[i] + total if least else total
+        v[i] = v[i] + total if add else total
         if v[i] < v[worst]:
             worst = i
     return worst

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import multiprocessing
-import os
 import signal
 import traceback
 from collections.abc import Sequence
@@ -15,6 +12,7 @@ import torch
 
 from constrained.errors import ConstraintError
 
+from ._processes import end_with_parent, silence
 from .grid import Cell, Grid
 from .measure import STAGES, Stage, measure_cell
 from .methods import AbstractMethod
@@ -47,9 +45,9 @@ def work(
     table: str,
 ) -> None:
     """In the child: sends the rows, or a text if the harness itself failed."""
-    _end_with_parent()
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which then ends the child
-    _silence()
+    silence()
     try:
         _first_use(torch.device(device))
         answer = measure_cell(cell, grid, torch.device(device), methods, table, note.write)
@@ -64,26 +62,3 @@ def _first_use(device: torch.device) -> None:
     """The CUDA context and what torch sets up at a first product count as no method's set-up or memory."""
     square = torch.ones(64, 64, device=device)
     (square @ square).sum().item()
-
-
-def _silence() -> None:
-    """Solvers print, and native ones past `sys.stdout`."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
-
-
-def _end_with_parent() -> None:
-    """The kernel ends this process when the parent's end of their pipe is closed, which needs no help of it.
-
-    A pipe that is set to O_ASYNC sends SIGIO, which by default ends a process: a thread that waits for the
-    parent would never get its turn beside a method that hangs in native code.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
-    flags = fcntl.fcntl(parent.sentinel, fcntl.F_GETFL)
-    fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
-    if not parent.is_alive():  # it ended before
-        os.kill(os.getpid(), signal.SIGKILL)

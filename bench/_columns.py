@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from .schema import TABLES as TABLES  # the pages print a whole table by its declared columns
-
 LEGEND = {
     "problem": "family and size n x m: n features, m constraints",
     "role": "embedded: a map into the set, part of the network; projection: nearest point of the set, "

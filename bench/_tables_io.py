@@ -21,7 +21,6 @@ from constrained.errors import InvalidInputError, require
 from ._failures import failures, located
 from .machine import machine_folder
 from .rows import write_atomic
-from .schema import ROLES as ROLES  # the names by which figures and pages know the declarations
 from .schema import SCHEMA, Table
 from .schema import TABLES as TABLES
 

@@ -31,7 +31,7 @@ from .grid import Cell, Grid, grid
 from .isolation import isolated_cell
 from .machine import describe_machine, device_name
 from .rows import RESULTS, Run, write_atomic
-from .suites import items, matches, with_references
+from .suites import items, matches, row_key, with_references
 
 ATTEMPTS = 3
 """How often a cell is handed out before its worker's end is taken for the cell's fault."""
@@ -54,7 +54,7 @@ class Task:
 
 def tasks(chosen: Grid, expression: str, run: Run) -> list[Task]:
     """What is left to measure: the rows that fit the filter and that the run does not hold, by cell."""
-    known = set(map(_key, run.rows))
+    known = set(map(row_key, run.rows))
     names: dict[tuple[str, Cell], list[str]] = {}
     for table, cell, method in items(chosen):
         if matches(expression, table, cell, method.name) and (table, str(cell), method.name) not in known:
@@ -92,8 +92,8 @@ def merge(run: Run, folder: Path) -> None:
     A part with new rows is kept whole: their ratios are to rows of the same pass.
     """
     for path in sorted(folder.glob("*.json")):
-        rows, known = json.loads(path.read_text()), set(map(_key, run.rows))
-        if not known.issuperset(map(_key, rows)):
+        rows, known = json.loads(path.read_text()), set(map(row_key, run.rows))
+        if not known.issuperset(map(row_key, rows)):
             run.add(*rows)
         path.unlink()
 
@@ -149,10 +149,6 @@ def _last_line(job: Any) -> str:
     except Exception as unreadable:  # a worker that was killed leaves no result to read
         error = unreadable
     return "" if error is None else str(error).strip().rpartition("\n")[2]
-
-
-def _key(row: dict[str, Any]) -> tuple[str, str, str]:
-    return row["table"], row["cell"], row["method"]
 
 
 def _executor(options: argparse.Namespace, logs: Path) -> Any:

@@ -16,7 +16,7 @@ from bench.isolation import isolated_cell
 from bench.machine import device_name
 from bench.measure import Row, measure_cell
 from bench.rows import RESULTS, Run
-from bench.suites import cells_of, items, matches, methods_at, with_references
+from bench.suites import cells_of, items, matches, methods_at, row_key, row_name, with_references
 from constrained.errors import ConstraintError
 
 Key = tuple[str, str, str]
@@ -48,10 +48,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     rows = [item for item in items if {"table", "cell", "method"} <= _parameters(item).keys()]
     left_out = [item for item in rows if not _fits(expression, **_parameters(item))]
     if rows and len(left_out) == len(rows):
-        name = chosen_grid(config).name
+        name, first = chosen_grid(config).name, _parameters(rows[0])
+        example = row_name(first["table"], first["cell"], first["method"])
         raise pytest.UsageError(
             f"--filter {expression!r} fits no row of the grid {name!r}; rows are named table/cell/method, "
-            f"e.g. {_name(**_parameters(rows[0]))!r}; a part of that is enough, or a glob of all of it"
+            f"e.g. {example!r}; a part of that is enough, or a glob of all of it"
         )
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -65,10 +66,6 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 
 def _fits(expression: str, table: str, cell: Cell, method: str, **_: object) -> bool:
     return matches(expression, table, cell, method)
-
-
-def _name(table: str, cell: Cell, method: str, **_: object) -> str:
-    return f"{table}/{cell}/{method}"
 
 
 def chosen_grid(config: pytest.Config) -> Grid:
@@ -116,18 +113,14 @@ class Bench:
     def find(self, table: str, cell: Cell, device: str, method: str) -> Row | None:
         """The row of a method, if it was measured."""
         key = table, str(cell), method
-        return next((r for r in self.run(device).rows if _key(r) == key), None)
+        return next((r for r in self.run(device).rows if row_key(r) == key), None)
 
     def finish(self) -> None:
         """Close the runs that hold every row of the grid."""
         for run in self.runs.values():
-            have = {_key(row) for row in run.rows}
+            have = {row_key(row) for row in run.rows}
             if all((table, str(cell), m.name) in have for table, cell, m in items(self.grid)):
                 run.finish()
-
-
-def _key(row: Row) -> Key:
-    return row["table"], row["cell"], row["method"]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ ended that. What the child does is in `bench/_child.py`.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ import torch
 from constrained.errors import EngineError
 
 from ._child import Note, work
+from ._processes import context
 from .grid import Cell, Grid
 from .measure import Row, Stage, common_row, identity
 from .methods import AbstractMethod
@@ -119,11 +119,11 @@ class _Child:
     def __init__(
         self, cell: Cell, grid: Grid, device: torch.device, methods: Sequence[AbstractMethod], table: str
     ) -> None:
-        context = _context()
-        self._connection, other = context.Pipe(duplex=False)
-        self._note = Note([m.name for m in methods], context.RawArray("q", 3))
+        made_by = _context()
+        self._connection, other = made_by.Pipe(duplex=False)
+        self._note = Note([m.name for m in methods], made_by.RawArray("q", 3))
         arguments = other, self._note, cell, grid, str(device), list(methods), table
-        self._process = context.Process(target=work, args=arguments, daemon=True)
+        self._process = made_by.Process(target=work, args=arguments, daemon=True)
         self._process.start()
         other.close()
         self._family: set[psutil.Process] = set()
@@ -204,8 +204,4 @@ def _exit(code: int | None) -> str:
 def _context() -> Any:
     """Where processes come from; they have as many threads as this one has for torch."""
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench._preload"])
-    return context
+    return context(["bench._preload"])

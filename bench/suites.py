@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 from .accuracy import SETTINGS
 from .compiled import COMPILED
@@ -53,8 +55,18 @@ def items(grid: Grid) -> list[tuple[str, Cell, AbstractMethod]]:
     ]
 
 
+def row_key(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Table, cell and method: what a run holds once."""
+    return row["table"], row["cell"], row["method"]
+
+
+def row_name(table: str, cell: Cell, method: str) -> str:
+    """What filters are compared with."""
+    return f"{table}/{cell}/{method}"
+
+
 def matches(expression: str, table: str, cell: Cell, method: str) -> bool:
     """Whether `table/cell/method` holds the expression or, if it has a `*`, `?` or `[`, fits it as a glob."""
-    name = f"{table}/{cell}/{method}"
+    name = row_name(table, cell, method)
     is_glob = any(sign in expression for sign in "*?[")
     return fnmatchcase(name, expression) if is_glob else expression in name

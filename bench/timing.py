@@ -31,7 +31,6 @@ __all__ = [
     "Call",
     "OwnSeconds",
     "Timing",
-    "interleave",
     "is_stable",
     "measure",
     "ratio_interval",
@@ -106,11 +105,6 @@ def measure(
             starts(name)
             seconds[name].append(_round(calls[name], device, plans[name], flush))
     return {name: Timing(seconds[name], plan.calls, plan.ahead) for name, plan in plans.items()}
-
-
-def interleave(calls: Mapping[str, Call], device: torch.device, budget: float) -> dict[str, list[float]]:
-    """The seconds of `measure`, with warm caches."""
-    return {name: timing.seconds for name, timing in measure(calls, device, budget).items()}
 
 
 def timed(call: Call, device: torch.device, calls: int = 1) -> float:

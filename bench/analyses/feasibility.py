@@ -7,7 +7,8 @@ import math
 import torch
 
 from .._cells import ok
-from .._tables_io import ROLES, Row
+from .._tables_io import Row
+from ..schema import ROLES
 
 GUARANTEES = ("plain", "strict", "tight")
 

@@ -10,7 +10,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from .._cells import BATCH, PROBLEM, distinct, main_cell, main_dtype, ok, plain_maps
 from .._numbers import number, speedup, times
-from .._tables_io import ROLES, Row
+from .._tables_io import Row
+from ..schema import ROLES
 from ._base import AbstractFigure, add_legend, add_notes, columns, failure_notes, require_rows
 from ._marks import intervals
 

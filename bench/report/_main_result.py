@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .._cells import BATCH, PROBLEM, best_projection, main_cell, main_dtype, ok, plain_maps, where
 from .._numbers import NONE, error, interval, number, share
-from .._tables_io import COMMAND, ROLES, Row, Tables
+from .._tables_io import COMMAND, Row, Tables
+from ..schema import ROLES
 from ._document import Block, Paragraph, Table, code, literal
 
 BASELINE, SHOWN = "osqp", 6

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from .._cells import distinct, where
-from .._columns import TABLES
 from .._numbers import NONE, count, error, number, share
 from .._tables_io import Row
+from ..schema import TABLES
 from ._document import Block, Heading, Paragraph, Table, code, literal
 
 COUNTS = ("epochs", "epochs_planned", "inference_samples", "train_samples", "val_samples", "test_samples")

@@ -6,15 +6,13 @@ one costs milliseconds and no thread pool is copied; where there is no fork, the
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from time import perf_counter
-from typing import Any
 
 from constrained.errors import EngineError
 
+from .._processes import context, end_with_parent, silence
 from ._cases import Case
 from ._reports import Report
 
@@ -46,9 +44,9 @@ class _Process:
     """A worker that sends one report a case."""
 
     def __init__(self, attempt: Callable[[Case], Report], cases: Sequence[Case]) -> None:
-        context = _context()
-        self._connection, other = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work, args=(other, attempt, list(cases)), daemon=True)
+        made_by = context(PRELOAD)
+        self._connection, other = made_by.Pipe(duplex=False)
+        self._process = made_by.Process(target=_work, args=(other, attempt, list(cases)), daemon=True)
         self._process.start()
         other.close()
         self._started = False
@@ -87,18 +85,9 @@ class _Process:
         self._connection.close()
 
 
-def _context() -> Any:
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOAD))
-    return context
-
-
 def _work(connection: Connection, attempt: Callable[[Case], Report], cases: Sequence[Case]) -> None:
-    silence = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):  # solvers print, and native ones past `sys.stdout`
-        os.dup2(silence, stream)
+    end_with_parent()
+    silence()
     connection.send(Report("answer"))  # started
     for case in cases:
         connection.send(attempt(case))

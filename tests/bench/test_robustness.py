@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from baselines.peers import AbstractPeer, PeerError, PeerTimeoutError
-from bench._columns import TABLES
 from bench._tables_io import Tables, read_table
 from bench.report._document import markdown
 from bench.report._robustness import robustness, robustness_in_short
@@ -17,6 +16,7 @@ from bench.robustness import _isolation as isolation
 from bench.robustness._methods import AbstractLocal, Peer, ended
 from bench.robustness._reports import shorten
 from bench.rows import Run
+from bench.schema import TABLES
 from constrained.errors import EngineError, InvalidInputError, UnknownNameError, UnsupportedSetError
 from constrained.parameterizations import PARAMETERIZATIONS
 

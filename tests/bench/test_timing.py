@@ -36,7 +36,7 @@ def clock(monkeypatch):
 
 def test_each_call_gets_the_rounds_that_fit_its_budget(clock):
     calls = {"a": clock(0.03), "b": clock(0.5), "c": clock(9.0)}
-    seconds = timing.interleave(calls, CPU, budget=1.0)
+    seconds = {name: found.seconds for name, found in timing.measure(calls, CPU, budget=1.0).items()}
     assert {name: len(v) for name, v in seconds.items()} == {"a": 33, "b": timing.MIN_ROUNDS, "c": 3}
     assert np.allclose(seconds["a"], 0.03) and np.allclose(seconds["c"], 9.0)
     assert clock.calls[9.0] == 3 + 1  # one warm-up only: it is over the budget
@@ -78,7 +78,7 @@ def test_warming_up_goes_on_while_a_call_gets_faster(monkeypatch):
         now[0] += max(1.0, 8.0 / 2 ** (len(made) // 3))
         made.append(1)
 
-    found = timing.interleave({"a": call}, CPU, budget=400.0)["a"]
+    found = timing.measure({"a": call}, CPU, budget=400.0)["a"].seconds
     assert set(found) == {1.0} and len(found) == timing.MAX_ROUNDS
     assert len(made) == timing.MAX_ROUNDS + 1 + 4 * timing.WARM_UP
 
@@ -92,7 +92,7 @@ def test_warming_up_ends_with_its_share_of_the_budget(monkeypatch):
         made.append(1)
         now[0] += 0.8 ** len(made)
 
-    timing.interleave({"a": call}, CPU, budget=2.0)
+    timing.measure({"a": call}, CPU, budget=2.0)
     assert len(made) == 1 + timing.WARM_UP + timing.MIN_ROUNDS
 
 
@@ -107,12 +107,12 @@ def test_the_collector_is_off_while_timing_and_on_again():
     import gc
 
     states = []
-    timing.interleave({"a": lambda: states.append(gc.isenabled())}, CPU, budget=0.0)
+    timing.measure({"a": lambda: states.append(gc.isenabled())}, CPU, budget=0.0)
     assert states[-1] is False and gc.isenabled()
 
 
 def test_what_was_timed_elsewhere_counts_as_it_was_told():
-    seconds = timing.interleave({"a": lambda: timing.OwnSeconds(42.0)}, CPU, budget=1.0)["a"]
+    seconds = timing.measure({"a": lambda: timing.OwnSeconds(42.0)}, CPU, budget=1.0)["a"].seconds
     assert seconds == [42.0] * timing.MIN_ROUNDS
 
 

@@ -1,0 +1,1 @@
+"""Does it train as well? Every method on every task, with seeds and learning rates."""

@@ -18,8 +18,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 import constrained as cn
@@ -27,6 +25,7 @@ from baselines import DifferentiableProjection, projection
 from constrained.errors import lookup
 
 from ..problems.checkerboard import checkerboard, checkerboard_box
+from ._penalty import SquaredExcess
 
 
 @dataclass(frozen=True)
@@ -156,38 +155,16 @@ class Unconstrained(AbstractNetwork):
 class Penalty(AbstractNetwork):
     """`Linear(n, n)`, with the squares of what the rows are broken by added to the error in training.
 
-    penalty(x) = WEIGHT * mean over images and rows of relu(A x - b)^2 + relu(lower - A x)^2 + (C x - d)^2
-
-    Rows as they are given, not normalised, so the weight is not free of the scale of the constraints.
+    The weight is fixed, not tuned: a larger one breaks rows by less and fits worse; none is a guarantee.
     """
 
     name, feasible = "penalty", False
     WEIGHT: ClassVar[float] = 1.0
-    """Fixed, not tuned: a larger one breaks rows by less and fits worse, and none gives a guarantee."""
-    A: Tensor
-    b: Tensor
-    lower: Tensor
-    features: Tensor
-    scale: Tensor
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        P = task.target
-        self.linear = nn.Linear(P.n, P.n)
-        rows, upper = np.concatenate([P.A, P.C]), np.concatenate([P.b, P.d])
-        lower = np.concatenate([P.lower, P.d])
-        # A row of one entry is a bound of a feature: looked at without a product, there are n of them.
-        single = np.count_nonzero(rows, axis=1) == 1
-        self.register_buffer("features", torch.tensor(np.abs(rows[single]).argmax(axis=1)), persistent=False)
-        constants = {
-            "A": rows[~single],
-            "scale": rows[single].sum(axis=1),
-            "b": np.concatenate([upper[~single], upper[single]]),
-            "lower": np.concatenate([lower[~single], lower[single]]),
-        }
-        for name, value in constants.items():
-            value = torch.tensor(value, dtype=torch.get_default_dtype())
-            self.register_buffer(name, value, persistent=False)
+        self.linear = nn.Linear(task.target.n, task.target.n)
+        self.broken = SquaredExcess(task.target)
 
     def forward(self, y: Tensor) -> Tensor:  # (N, n) -> (N, n)
         """See the class."""
@@ -195,9 +172,7 @@ class Penalty(AbstractNetwork):
 
     def penalty(self, x: Tensor) -> Tensor:  # (N, n) -> ()
         """See the class."""
-        residual = torch.cat([x @ self.A.mT, x[:, self.features] * self.scale], dim=1)  # (N, m + p)
-        excess = (residual - self.b).relu() + (self.lower - residual).relu()
-        return self.WEIGHT * excess.square().mean()
+        return self.WEIGHT * self.broken(x)
 
 
 NETWORKS: tuple[type[AbstractNetwork], ...] = (

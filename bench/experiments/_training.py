@@ -98,7 +98,7 @@ class Trainer:
         """One pass over the training images; the mean of the errors seen on the way."""
         self.network.train()
         total = 0.0
-        for batch in _batches(len(self.train), self.seed, epoch):
+        for batch in batch_indices(len(self.train), self.seed, epoch):
             y = self.train[batch]
             x = self.network(y)
             error = F.mse_loss(x, y)
@@ -126,10 +126,10 @@ class Trainer:
         self.rows = list(state["rows"])
 
 
-def _batches(size: int, seed: int, epoch: int) -> list[Tensor]:
+def batch_indices(size: int, seed: int, epoch: int, batch_size: int = BATCH) -> list[Tensor]:
     """The indices 0 .. size - 1 in the order of this epoch, in batches."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    batches = list(torch.randperm(size, generator=generator).split(BATCH))
+    batches = list(torch.randperm(size, generator=generator).split(batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:  # BatchNorm cannot train on a single image
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches

@@ -410,11 +410,11 @@ def test_failed_network_is_a_row_and_the_others_are_measured(source, tmp_path, m
 
 def test_every_epoch_is_a_permutation_and_no_batch_has_one_image():
     for size in (1, 2, 256, 257, 513, 600):
-        batches = _training._batches(size, seed=0, epoch=1)
+        batches = _training.batch_indices(size, seed=0, epoch=1)
         assert sorted(torch.cat(batches).tolist()) == list(range(size))
         assert size == 1 or min(map(len, batches)) > 1
-    assert not torch.equal(_training._batches(99, 0, 1)[0], _training._batches(99, 0, 2)[0])
-    assert not torch.equal(_training._batches(99, 0, 1)[0], _training._batches(99, 1, 1)[0])
+    assert not torch.equal(_training.batch_indices(99, 0, 1)[0], _training.batch_indices(99, 0, 2)[0])
+    assert not torch.equal(_training.batch_indices(99, 0, 1)[0], _training.batch_indices(99, 1, 1)[0])
 
 
 def test_box_scaling_is_reported_from_the_epoch_after_25():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ._base import AbstractTask, Samples
+from .digits import DigitsBox, DigitsCone
 
-TASKS: tuple[type[AbstractTask], ...] = ()
+TASKS: tuple[type[AbstractTask], ...] = (DigitsBox, DigitsCone)
 
 __all__ = ["TASKS", "AbstractTask", "Samples"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -52,6 +52,11 @@ class AbstractTask(ABC):
     val: Samples
     test: Samples
     optimum: dict[str, float]
+
+    @classmethod
+    def create(cls, data: str) -> Self:
+        """The task; `data` says where digits come from, see `bench.data.load`, where it has digits."""
+        return cls()
 
     @abstractmethod
     def backbone(self) -> tuple[nn.Module, int]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from ._base import AbstractFigure
+from .ablation import Ablation
 from .break_even import BreakEven
 from .digits import Digits
 from .feasibility import Feasibility
 from .growth import Growth
 from .headline import Headline
+from .learned import Learned
+from .learning_curves import LearningCurves
 from .means import Means
 from .pareto import Pareto
 from .per_problem import PerProblem, mark_eps, mark_one
 from .profiles import Profiles
 from .speedup import Speedup
+from .stability import Stability
 from .training import TrainingCurves
 
 FIGURES: tuple[AbstractFigure, ...] = (
@@ -72,4 +76,8 @@ FIGURES: tuple[AbstractFigure, ...] = (
     ),
     TrainingCurves(),
     Digits(),
+    LearningCurves(),
+    Learned(),
+    Ablation(),
+    Stability(),
 )

@@ -16,6 +16,7 @@ from ._feasibility import feasibility
 from ._growth import growth
 from ._html import page
 from ._inference import inference
+from ._learning import learning
 from ._limitations import limitations
 from ._machine import machine
 from ._machines import machines
@@ -90,6 +91,7 @@ def _device(every: Tables, figures: Path, folder: Path) -> list[Block]:
     blocks += [Heading(3, "Training step"), *pictures.of("training_step"), *training_step(tables)]
     blocks += compiled(tables.rows.get("compiled") or [])
     blocks += [Heading(3, "Networks"), *pictures.of("training", "digits"), *networks(tables)]
+    blocks += learning(tables, pictures)
     if tables.find("robustness"):
         blocks += robustness(tables.find("robustness"))
     blocks += [*settings(every), *pictures.others()]

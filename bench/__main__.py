@@ -36,7 +36,7 @@ def _validate(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    """Train an experiment (run NAME), or measure a grid with pytest, whose arguments it takes (--grid, ...)."""
+    """Train an experiment, run NAME; or measure a grid with pytest, whose arguments it takes (--grid)."""
     from .experiments import EXPERIMENTS
 
     if argv and argv[0] in EXPERIMENTS:

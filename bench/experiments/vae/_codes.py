@@ -30,7 +30,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import constrained as cn
 from constrained.errors import lookup
@@ -41,6 +40,8 @@ CONE_ROWS_BY_FEATURE = 1.5
 """The general cone has more rows than dimensions, so that it is no image of an orthant."""
 LEAST_SHAPE = 0.3
 """Of the Weibull posterior; below it single numbers explode. The prior has shape 1."""
+MOST_LOG_SHAPE = 7.0
+"""Beyond it the posterior is a point in float32."""
 
 
 class AbstractCode(nn.Module, ABC):
@@ -126,8 +127,8 @@ class ExponentialCode(AbstractCode):
 
 def _weibull(h: Tensor) -> tuple[Tensor, Tensor]:
     """Shape and logarithm of the scale; both numbers at 0 are near the prior."""
-    first, log_scale = h.chunk(2, -1)
-    return LEAST_SHAPE + F.softplus(first), log_scale
+    log_shape, log_scale = h.chunk(2, -1)
+    return LEAST_SHAPE + log_shape.clamp_max(MOST_LOG_SHAPE).exp(), log_scale
 
 
 @dataclass(frozen=True)

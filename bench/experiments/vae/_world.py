@@ -1,4 +1,4 @@
-"""One process, or several under `torchrun` that share every batch; the first one alone reads and writes files."""
+"""One process, or several under `torchrun` that share every batch; the first one alone touches files."""
 
 from __future__ import annotations
 

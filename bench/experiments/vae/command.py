@@ -13,8 +13,8 @@ from ...rows import Run
 from ._board import Board
 from ._experiment import FAILED, Experiment
 from ._settings import Places, Settings, parse
-from ._tables import vae_rows
 from ._world import World, world
+from .tables import vae_rows
 
 KIND = "vae"
 
@@ -83,8 +83,8 @@ def _open(settings: Settings, places: Places, data: str, values: dict, here: Wor
 def summary(run: Run) -> str:
     """The methods of a run as a table for the terminal."""
     lines = [
-        f"{'method':<36}{'val ELBO':>10}{'test ELBO':>11}{'minus ref.':>11}{'KL':>7}{'violation':>11}{'strict':>9}"
-        f"{'s/10 000':>10}"
+        f"{'method':<36}{'val ELBO':>10}{'test ELBO':>11}{'minus ref.':>11}{'KL':>7}{'violation':>11}"
+        f"{'strict':>9}{'s/10 000':>10}"
     ]
     for row in vae_rows(run.rows, run.header["settings"]):
         name = f"{row['method']} {row['projection']}"

@@ -5,8 +5,8 @@
     vae_images      reconstructions, samples and walks of the first seed
 
 Intervals over seeds are Student's, 95 %; differences are paired: of trainings of the same seed, which saw the
-same images in the same order and are judged with the same draws. Speed-ups are ratios of medians of rounds that
-were interleaved, with their bootstrap interval.
+same images in the same order and are judged with the same draws. Speed-ups are ratios of medians of
+interleaved rounds, with their bootstrap interval.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from scipy import stats
 from ...intervals import ratio_interval
 from ._experiment import OK, best_row
 from ._methods import METHOD_NAMES, PROJECTED, method
+from ._model import SIGMA
 from ._timing import OSQP
 
 Row = dict[str, Any]
@@ -54,7 +55,7 @@ def vae_rows(rows: Sequence[Row], settings: Row) -> list[Row]:
         elif failed:
             lines.append(_described(name) | {"status": failed[-1]["status"], "reason": failed[-1]["reason"]})
     best = next((line["projection"] for line in lines if line["fastest"]), "")
-    return [line | _settings(settings) | {"best_projection": best} for line in lines]
+    return [line | _common(settings) | {"best_projection": best} for line in lines]
 
 
 def interval(values: Iterable[float], name: str) -> Row:
@@ -90,9 +91,9 @@ def _described(name: str) -> Row:
     }
 
 
-def _settings(settings: Row) -> Row:
+def _common(settings: Row) -> Row:
     names = ("data", "epochs", "batch_size", "latent", "hidden", "samples")
-    return {name: settings.get(name) for name in names}
+    return {name: settings.get(name) for name in names} | {"sigma": SIGMA}
 
 
 def _learned(name: str, chosen: dict[str, list[Row]]) -> Row:

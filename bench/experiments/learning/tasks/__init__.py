@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from ._base import AbstractTask, Samples
+from .fuel import Fuel
+from .quantiles import Quantiles
+from .stance import Stance
 
-TASKS: tuple[type[AbstractTask], ...] = ()
+TASKS: tuple[type[AbstractTask], ...] = (Fuel, Quantiles, Stance)
 
 __all__ = ["TASKS", "AbstractTask", "Samples"]

@@ -6,8 +6,8 @@
 The pinball loss of a level is least, in expectation, at the quantile of that level. Quantiles that are
 learned apart can cross, and then are those of no distribution.
 Source: Koenker and Bassett, Regression quantiles, Econometrica 1978; on crossing: Chernozhukov,
-Fernandez-Val and Galichon, Quantile and probability curves without crossing, Econometrica 2010: sorting crossed
-quantiles does not raise their loss. Nor does projecting them, the limit of means of two neighbours each.
+Fernandez-Val and Galichon, Quantile and probability curves without crossing, Econometrica 2010: sorting
+crossed quantiles does not raise their loss. Nor does projecting them, the limit of means of two neighbours.
 """
 
 from __future__ import annotations

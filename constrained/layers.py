@@ -35,7 +35,8 @@ def constrain(
         check_finite: refuse NaN and infinity in the input; otherwise such a sample is NaN in strict mode.
         setup: False builds the module without its constants, for `load_state_dict`; needs a `method`.
         **options: passed to the parameterization (`engine=`, `max_rays=` for "rays", `rtol=` for "refined"),
-            or to `plan` (`budget=`).
+            or to `plan` (`budget=`). `gradient="inward"` for most methods and for "auto": latent points
+            outside are pulled back where that lowers the loss, see `parameterizations/_gradient.py`.
 
     Returns:
         `nn.Module`, (*batch, module.in_features) -> (*batch, n).
@@ -53,7 +54,10 @@ def constrain(
     common: dict[str, Any] = {"strict": strict, "check_finite": check_finite}
     if method != "auto":
         entry = parameterization(method)
-        return entry(polyhedron, **common, **options) if setup else entry.without_setup(polyhedron, **common)
+        if not setup:  # what else there is is in the file
+            kept = {"gradient": options["gradient"]} if "gradient" in options else {}
+            return entry.without_setup(polyhedron, **common, **kept)
+        return entry(polyhedron, **common, **options)
     if not setup:
         raise InvalidInputError("setup=False needs the method that the state_dict was saved from")
     return plan(polyhedron, strict=strict, **options).build(check_finite=check_finite)

@@ -25,9 +25,9 @@ import numpy as np
 import torch
 
 from ._survey import Alternative, Survey
-from .errors import InvalidInputError, UnsupportedSetError, lookup
+from .errors import InvalidInputError, UnsupportedSetError, check_choice, lookup
 from .parameterizations import PARAMETERIZATIONS, AbstractParameterization, HalfSpaces, Refined, Strict
-from .parameterizations._gradient import Gradient, check_gradient
+from .parameterizations._gradient import GRADIENTS, Gradient
 from .parameterizations._interior import not_strict
 from .parameterizations.blocks import Blocks
 from .polyhedron import Polyhedron
@@ -156,7 +156,7 @@ def plan(
         )
     if not dtype.is_floating_point:
         raise InvalidInputError(f"dtype must be a real floating dtype; found {dtype}")
-    check_gradient(gradient)
+    check_choice("gradient", gradient, GRADIENTS)
     survey = Survey(polyhedron, dtype, BUDGET if budget is None else budget, strict)
     kept: dict[str, Any] = {} if gradient == "exact" else {"gradient": gradient}
     for rule in RULES:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InvalidInputError, UnsupportedSetError
+from ..errors import InvalidInputError, UnsupportedSetError, check_choice
 from ..polyhedron import Polyhedron, check_features
-from ._gradient import Gradient, check_gradient
+from ._gradient import GRADIENTS, Gradient
 
 Strict = bool | Literal["tight"]
 
@@ -258,7 +258,7 @@ class AbstractParameterization(nn.Module, ABC):
 
 
 def _check_gradient(module: AbstractParameterization, gradient: str) -> None:
-    check_gradient(gradient)
+    check_choice("gradient", gradient, GRADIENTS)
     if gradient == "inward" and not module.inward:
         raise InvalidInputError(
             f"method {module.name!r} has no gradient='inward'; try 'exact', or another method: 'gauge'"

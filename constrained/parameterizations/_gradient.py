@@ -35,15 +35,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError
-
 Gradient = Literal["exact", "inward"]
-
-
-def check_gradient(gradient: str) -> None:
-    """Raise `InvalidInputError` unless it is one of the two."""
-    if gradient not in ("exact", "inward"):
-        raise InvalidInputError(f"gradient must be 'exact' or 'inward'; found {gradient!r}")
+GRADIENTS = ("exact", "inward")
 
 
 def inward_relu(

@@ -240,7 +240,11 @@ def test_a_map_without_it_says_so(entry):
     name = next(name for name, P in SETS.items() if entry.accepts(P) is None)
     with pytest.raises(cn.InvalidInputError, match=f"'{entry.name}' has no gradient='inward'; try"):
         cn.constrain(SETS[name], method=entry.name, gradient="inward")
-    with pytest.raises(cn.InvalidInputError, match="gradient must be 'exact' or 'inward'; found 'outward'"):
+    with pytest.raises(
+        cn.InvalidInputError, match="gradient must be one of 'exact', 'inward'; found 'outward'"
+    ):
         cn.constrain(SETS[name], method=entry.name, gradient="outward")
-    with pytest.raises(cn.InvalidInputError, match="gradient must be 'exact' or 'inward'; found 'outward'"):
+    with pytest.raises(
+        cn.InvalidInputError, match="gradient must be one of 'exact', 'inward'; found 'outward'"
+    ):
         cn.plan(SETS[name], gradient="outward")

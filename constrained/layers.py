@@ -38,8 +38,9 @@ def constrain(
         check_finite: refuse NaN and infinity in the input; otherwise such a sample is NaN in strict mode.
         setup: False builds the module without its constants, for `load_state_dict`; needs a `method`.
         **options: passed to the parameterization (`engine=`, `max_rays=` for "rays", `rtol=` for "refined"),
-            or to `plan` (`budget=`). `gradient="inward"` for most methods and for "auto": latent points
-            outside are pulled back where that lowers the loss, see `parameterizations/_gradient.py`.
+            or to `plan` (`budget=`). `gradient="inward"` for "box", "half_spaces", "shift", "gauge",
+            "blocks": latent points outside are pulled back where that lowers the loss; values are the same
+            (`parameterizations/_gradient.py`).
 
     Returns:
         `nn.Module`, (*batch, module.in_features) -> (*batch, n).

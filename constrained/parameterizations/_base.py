@@ -261,5 +261,5 @@ def _check_gradient(module: AbstractParameterization, gradient: str) -> None:
     check_choice("gradient", gradient, GRADIENTS)
     if gradient == "inward" and not module.inward:
         raise InvalidInputError(
-            f"method {module.name!r} has no gradient='inward'; try 'exact', or another method: 'gauge'"
+            f"method {module.name!r} has no gradient='inward'; try gradient='exact', or method='gauge'"
         )

@@ -23,9 +23,12 @@ outwards, nothing is added and the derivative is 0. For the box and for orthogon
 directional derivative of the projection at x in the direction of steepest descent.
 Dropping the backward of relu where g < 0 is the same there, but for other rows it can raise the loss.
 
+What is near the projection for rows of any number (refined, simplex, monotone) does not have it: which steps
+leave x in place while several dependent rows hold it is a quadratic program, one a sample.
+
 Source: ours. The tangent cone as derivative of the projection: Hiriart-Urruty and Lemarechal, Convex Analysis
-and Minimization Algorithms I, sec. III.5.3; the same for a bound on one number: Balle, Minnen, Singh,
-Hwang, Johnston, "Variational image compression with a scale hyperprior", ICLR 2018.
+and Minimization Algorithms I, sec. III.5.3; the same for a bound on one number: `lower_bound`
+of TensorFlow Compression, gradient "identity_if_towards".
 """
 
 from __future__ import annotations
@@ -37,6 +40,11 @@ from torch import Tensor
 
 Gradient = Literal["exact", "inward"]
 GRADIENTS = ("exact", "inward")
+
+
+def reaches_inward(gradient: Gradient) -> bool:
+    """Whether it is the inward one, and a backward pass may come; without one there is nothing to prepare."""
+    return gradient == "inward" and torch.is_grad_enabled()
 
 
 def inward_relu(

@@ -19,7 +19,7 @@ from ..errors import UnsupportedSetError
 from ..polyhedron import Polyhedron
 from ..rounding import STORES, Dtypes, Margin, Sizes, gamma, products_are_reduced, unit
 from ._base import AbstractParameterization
-from ._gradient import inward_relu
+from ._gradient import inward_relu, reaches_inward
 from ._guard import below, flatten, largest, like, limit, may_look, without_overflow
 from ._moves import AbstractMove, Scaling, Shifting
 from ._per_sample import SampleRows, check_depth, check_gain, checked
@@ -132,7 +132,7 @@ class AbstractInterior(AbstractParameterization):
         return like(z, self.move.step(x, self._relu(self.level(x), x, self.target), self.target))
 
     def _relu(self, h: Tensor, x: Tensor, target: Tensor) -> Tensor:  # (batch, 1), (batch, n) -> (batch, 1)
-        if self.gradient == "exact":
+        if not reaches_inward(self.gradient):
             return torch.relu(h)
         step = self.move.inward(x.detach(), torch.relu(h.detach()), target)
         return inward_relu(h, x, step.unsqueeze(-2))

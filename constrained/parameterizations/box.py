@@ -26,7 +26,7 @@ from torch import Tensor
 from ..errors import UnsupportedSetError
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization
-from ._gradient import inward_clamp
+from ._gradient import inward_clamp, reaches_inward
 from ._guard import only_finite
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -114,7 +114,7 @@ class Box(AbstractParameterization):
 
     def _clamp(self, z: Tensor, dtype: torch.dtype) -> Tensor:
         row = DTYPES.index(dtype)
-        if self.gradient == "inward":
+        if reaches_inward(self.gradient):
             return inward_clamp(z, self.low[row], self.high[row])
         return torch.clamp(z, self.low[row], self.high[row])
 

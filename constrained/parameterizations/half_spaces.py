@@ -24,7 +24,7 @@ from ..polyhedron import Polyhedron
 from ..rounding import DOUBLE, STORES, ClipMargin, ClipSizes, Dtypes, clip_margin, products_are_reduced, unit
 from ._base import AbstractParameterization
 from ._finish import strict_finish
-from ._gradient import inward_relu
+from ._gradient import inward_relu, reaches_inward
 from ._guard import below, flatten, largest, like, limit, may_look
 from ._interior import AbstractInterior
 from ._per_sample import checked
@@ -152,13 +152,13 @@ class HalfSpaces(AbstractParameterization):
         if lower is None:
             return self._relu(over, z, self.inverse)
         under = lower - (product if margin is None else product - margin)
-        if self.gradient == "exact":
+        if not reaches_inward(self.gradient):
             return torch.relu(over) - torch.relu(under)
         fixed = lower >= (0 if upper is None else upper)
         return self._relu(over, z, self.inverse, fixed) - self._relu(under, z, -self.inverse, fixed)
 
     def _relu(self, q: Tensor, z: Tensor, steps: Tensor, fixed: Tensor | None = None) -> Tensor:
-        return torch.relu(q) if self.gradient == "exact" else inward_relu(q, z, steps, fixed)
+        return inward_relu(q, z, steps, fixed) if reaches_inward(self.gradient) else torch.relu(q)
 
     def strict_map(self, z: Tensor, dtype: torch.dtype, **bounds: Tensor) -> Tensor:
         """The same with bounds tightened by the margin of docs/strict.md.

@@ -66,3 +66,9 @@ def lookup(kind: str, name: str, entries: tuple) -> type:
             return entry
     names = ", ".join(repr(entry.name) for entry in entries)
     raise UnknownNameError(f"unknown {kind} {name!r}; available: {names}")
+
+
+def check_choice(name: str, value: object, choices: tuple) -> None:
+    """Raise `InvalidInputError` unless the option `name` has one of its values."""
+    if value not in choices:
+        raise InvalidInputError(f"{name} must be one of {', '.join(map(repr, choices))}; found {value!r}")

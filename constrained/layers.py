@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from .errors import InvalidInputError, UnsupportedSetError
+from .errors import InvalidInputError, UnsupportedSetError, check_choice
 from .parameterizations import AbstractParameterization, Strict, parameterization
 from .planner import plan
 from .polyhedron import Polyhedron, check_features
+
+Norm = Literal["batch", "layer"]
+Init = Literal["paper", "default"]
 
 
 def constrain(
@@ -35,7 +38,9 @@ def constrain(
         check_finite: refuse NaN and infinity in the input; otherwise such a sample is NaN in strict mode.
         setup: False builds the module without its constants, for `load_state_dict`; needs a `method`.
         **options: passed to the parameterization (`engine=`, `max_rays=` for "rays", `rtol=` for "refined"),
-            or to `plan` (`budget=`).
+            or to `plan` (`budget=`). `gradient="inward"` for "box", "half_spaces", "shift", "gauge",
+            "blocks": latent points outside are pulled back where that lowers the loss; values are the same
+            (`parameterizations/_gradient.py`).
 
     Returns:
         `nn.Module`, (*batch, module.in_features) -> (*batch, n).
@@ -53,7 +58,10 @@ def constrain(
     common: dict[str, Any] = {"strict": strict, "check_finite": check_finite}
     if method != "auto":
         entry = parameterization(method)
-        return entry(polyhedron, **common, **options) if setup else entry.without_setup(polyhedron, **common)
+        if not setup:  # what else there is is in the file
+            kept = {"gradient": options["gradient"]} if "gradient" in options else {}
+            return entry.without_setup(polyhedron, **common, **kept)
+        return entry(polyhedron, **common, **options)
     if not setup:
         raise InvalidInputError("setup=False needs the method that the state_dict was saved from")
     return plan(polyhedron, strict=strict, **options).build(check_finite=check_finite)
@@ -94,7 +102,17 @@ class ConstrainedLinear(nn.Module):
     """The paper's layer: BatchNorm1d -> Linear -> constrained activation, optionally into a box.
 
     With `method="rays"`: `x = |W BN(h) + c| R` with the unit-norm rays R of the cone. The weights
-    start uniform in +-1/in_features, the bias at 0.
+    start uniform in +-1/in_features, the bias at 0. Without options it is the published layer.
+
+    Where incoming features are nearly constant in the training data (the margin of an image), BatchNorm1d
+    divides them by a standard deviation near 0, and a new sample that differs there comes out
+    far off. What keeps the layer and drops that, and learns with fewer weights:
+
+        ConstrainedLinear(k, P, norm="layer", lines="free", coefficients="softplus")
+
+    For rows that are linearly independent, without any rays:
+
+        ConstrainedLinear(k, P, method="half_spaces", norm=None, gradient="inward")
 
     Args:
         in_features: size of the incoming features.
@@ -102,6 +120,9 @@ class ConstrainedLinear(nn.Module):
         method: see `constrain`.
         box: also keep every activation in [-1, 1]^n, by `BoxScaling`; the set must contain 0.
         scaling_epoch: in training mode, the box is on after this epoch; see `set_epoch`.
+        norm: "batch", `BatchNorm1d` as published; "layer", `LayerNorm`, every sample by itself, the same in
+            training and evaluation; None, no normalisation.
+        init: "paper", as above; "default", what `nn.Linear` starts with, wider by sqrt(in_features).
         **options: see `constrain`.
 
     Shapes: (*batch, in_features) -> (*batch, n).
@@ -116,6 +137,8 @@ class ConstrainedLinear(nn.Module):
         method: str = "rays",
         box: bool = False,
         scaling_epoch: int = 25,
+        norm: Norm | None = "batch",
+        init: Init = "paper",
         **options: Any,
     ) -> None:
         super().__init__()
@@ -127,11 +150,13 @@ class ConstrainedLinear(nn.Module):
                 "add the box to the polyhedron instead"
             )
         self.in_features, self.out_features = in_features, polyhedron.n
-        self.norm = nn.BatchNorm1d(in_features)
+        self.norm = _norm(norm, in_features)
         self.activation = constrain(polyhedron, method, **options)
         self.linear = nn.Linear(in_features, self.activation.in_features)
-        nn.init.uniform_(self.linear.weight, -1 / in_features, 1 / in_features)
-        nn.init.zeros_(self.linear.bias)
+        check_choice("init", init, ("paper", "default"))
+        if init == "paper":
+            nn.init.uniform_(self.linear.weight, -1 / in_features, 1 / in_features)
+            nn.init.zeros_(self.linear.bias)
         self.box = BoxScaling(scaling_epoch) if box else None
 
     def set_epoch(self, epoch: int) -> None:
@@ -146,3 +171,10 @@ class ConstrainedLinear(nn.Module):
         x = self.activation(self.linear(flat))
         x = x if self.box is None else self.box(x)
         return x.view(*h.shape[:-1], self.out_features)
+
+
+def _norm(norm: str | None, features: int) -> nn.Module:
+    check_choice("norm", norm, ("batch", "layer", None))
+    if norm is None:
+        return nn.Identity()
+    return nn.BatchNorm1d(features) if norm == "batch" else nn.LayerNorm(features)

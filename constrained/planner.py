@@ -25,8 +25,9 @@ import numpy as np
 import torch
 
 from ._survey import Alternative, Survey
-from .errors import InvalidInputError, UnsupportedSetError, lookup
+from .errors import InvalidInputError, UnsupportedSetError, check_choice, lookup
 from .parameterizations import PARAMETERIZATIONS, AbstractParameterization, HalfSpaces, Refined, Strict
+from .parameterizations._gradient import GRADIENTS, Gradient
 from .parameterizations._interior import not_strict
 from .parameterizations.blocks import Blocks
 from .polyhedron import Polyhedron
@@ -128,6 +129,7 @@ def plan(
     dtype: torch.dtype = torch.float32,
     budget: float | None = None,
     strict: Strict = False,
+    gradient: Gradient = "exact",
 ) -> Plan:
     """Choose a map for the set, without building it.
 
@@ -136,11 +138,12 @@ def plan(
         dtype: of the points; whether strict mode is possible depends on it.
         budget: seconds of set-up that the map may take, by a rough estimate; BUDGET if None.
         strict: what the map will be built with.
+        gradient: likewise; it has no say in the choice, and not every map has "inward".
 
     Raises:
         InfeasibleError: the set is empty; the text has a certificate.
         UnsupportedSetError: with `strict`, an inequality holds with equality on the whole set.
-        InvalidInputError: not a polyhedron, or a dtype that is not floating.
+        InvalidInputError: not a polyhedron, a dtype that is not floating, or another gradient.
 
     Example:
         >>> P = Polyhedron([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
@@ -153,10 +156,13 @@ def plan(
         )
     if not dtype.is_floating_point:
         raise InvalidInputError(f"dtype must be a real floating dtype; found {dtype}")
+    check_choice("gradient", gradient, GRADIENTS)
     survey = Survey(polyhedron, dtype, BUDGET if budget is None else budget, strict)
+    kept: dict[str, Any] = {} if gradient == "exact" else {"gradient": gradient}
     for rule in RULES:
         if (found := rule(survey)) is not None:
-            return Plan(polyhedron, *found, strict, survey)
+            method, reason, options = found
+            return Plan(polyhedron, method, reason, options | kept, strict, survey)
     raise AssertionError("the last rule finds a method for every set")
 
 

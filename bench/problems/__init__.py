@@ -4,6 +4,7 @@ from constrained.plugins import PROBLEM_GROUP, PluginError, find, plugins
 
 from ._base import AbstractFamily, Instance
 from .checkerboard import Checkerboard
+from .contact_wrench import ContactWrench
 from .named_sets import BoxSet, MonotoneSet, SimplexSet
 from .random_cone import RandomCone
 from .random_polytope import RandomPolytope
@@ -15,6 +16,7 @@ FAMILIES: tuple[type[AbstractFamily], ...] = (
     BoxSet,
     SimplexSet,
     MonotoneSet,
+    ContactWrench,
 )
 BUILT_IN = FAMILIES
 
@@ -46,6 +48,7 @@ __all__ = [
     "AbstractFamily",
     "BoxSet",
     "Checkerboard",
+    "ContactWrench",
     "Instance",
     "MonotoneSet",
     "RandomCone",

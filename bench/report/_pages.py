@@ -27,6 +27,7 @@ from ._pareto import pareto
 from ._pictures import Pictures
 from ._planning import planning
 from ._profiles import profiles
+from ._questions import questions
 from ._robustness import robustness
 from ._settings import settings
 from ._strict import strict_everywhere
@@ -79,6 +80,7 @@ def _device(every: Tables, figures: Path, folder: Path) -> list[Block]:
     pictures = Pictures(figures, tables.device, folder)
     blocks: list[Block] = [
         Heading(2, f"Device {literal(tables.device)}"),
+        *questions(tables, pictures),
         *machine(tables),
         *_versions(tables),
         *summary(tables),

@@ -33,9 +33,10 @@ class Pictures:
         self._left = list(self._drawn)
 
     def of(self, *names: str) -> list[Block]:
-        """The figures of these names that were drawn."""
+        """The figures of these names that were drawn, and not shown yet."""
+        shown = [name for name in names if name in self._left]
         self._left = [name for name in self._left if name not in names]
-        return [self._drawn[name] for name in names if name in self._drawn]
+        return [self._drawn[name] for name in shown]
 
     def others(self) -> list[Block]:
         """The figures that were not asked for, or how to draw some if there is none at all."""

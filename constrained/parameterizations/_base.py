@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InvalidInputError, UnsupportedSetError
+from ..errors import InvalidInputError, UnsupportedSetError, check_choice
 from ..polyhedron import Polyhedron, check_features
+from ._gradient import GRADIENTS, Gradient
 
 Strict = bool | Literal["tight"]
 
@@ -34,6 +35,7 @@ class AbstractParameterization(nn.Module, ABC):
         strict: False, True or "tight"; see `constrained.constrain`.
         check_finite: refuse NaN and infinity in the input with `InvalidInputError`. Costs a pass over
             the input and, on CUDA, a synchronisation.
+        gradient: "exact", the derivative, or "inward", see `_gradient.py`; it is no part of a state_dict.
     """
 
     name: ClassVar[str]
@@ -41,6 +43,8 @@ class AbstractParameterization(nn.Module, ABC):
     """Whether every point of the set is a value of the map."""
     projection: ClassVar[bool] = False
     """Whether the map takes a point of n features and is the identity on the set."""
+    inward: ClassVar[bool] = False
+    """Whether the map has `gradient="inward"`."""
     citation: ClassVar[str]
     per_sample: ClassVar[tuple[str, ...]] = ()
     """Which of A, b, lower and interior `forward` takes for each sample."""
@@ -48,20 +52,27 @@ class AbstractParameterization(nn.Module, ABC):
     out_features: int
 
     def __init__(
-        self, polyhedron: Polyhedron, strict: Strict = False, check_finite: bool = False, **options: Any
+        self,
+        polyhedron: Polyhedron,
+        strict: Strict = False,
+        check_finite: bool = False,
+        gradient: Gradient = "exact",
+        **options: Any,
     ) -> None:
         if options:
             raise TypeError(f"{self.name} has no option {', '.join(map(repr, options))}")
         super().__init__()
-        self._begin(polyhedron, strict, check_finite)
+        self._begin(polyhedron, strict, check_finite, gradient)
         self.check(polyhedron)
 
-    def _begin(self, polyhedron: Polyhedron, strict: Strict, check_finite: bool) -> None:
+    def _begin(self, polyhedron: Polyhedron, strict: Strict, check_finite: bool, gradient: Gradient) -> None:
         if strict not in (False, True, "tight"):
             raise InvalidInputError(f"strict must be False, True or 'tight'; found {strict!r}")
+        _check_gradient(self, gradient)
         self.out_features = polyhedron.n
         self.strict: Strict = strict
         self.check_finite = check_finite
+        self.gradient: Gradient = gradient
         self.blank = False
         self.dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
         self._exact: dict[str, dict[torch.dtype, np.ndarray]] = {}
@@ -70,12 +81,16 @@ class AbstractParameterization(nn.Module, ABC):
     @classmethod
     @final
     def without_setup(
-        cls, polyhedron: Polyhedron, strict: Strict = False, check_finite: bool = False
+        cls,
+        polyhedron: Polyhedron,
+        strict: Strict = False,
+        check_finite: bool = False,
+        gradient: Gradient = "exact",
     ) -> Self:
         """A module without constants, for `load_state_dict`: nothing is enumerated or factorised."""
         module = cls.__new__(cls)
         nn.Module.__init__(module)
-        module._begin(polyhedron, strict, check_finite)
+        module._begin(polyhedron, strict, check_finite, gradient)
         module.blank = True
         module.prepare_blank(polyhedron)
         return module
@@ -238,4 +253,13 @@ class AbstractParameterization(nn.Module, ABC):
     def extra_repr(self) -> str:
         """The sizes, for `print(module)`."""
         strict = f", strict={self.strict!r}" if self.strict else ""
-        return f"in_features={self.in_features}, out_features={self.out_features}{strict}"
+        gradient = "" if self.gradient == "exact" else f", gradient={self.gradient!r}"
+        return f"in_features={self.in_features}, out_features={self.out_features}{strict}{gradient}"
+
+
+def _check_gradient(module: AbstractParameterization, gradient: str) -> None:
+    check_choice("gradient", gradient, GRADIENTS)
+    if gradient == "inward" and not module.inward:
+        raise InvalidInputError(
+            f"method {module.name!r} has no gradient='inward'; try gradient='exact', or method='gauge'"
+        )

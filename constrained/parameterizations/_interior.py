@@ -19,6 +19,7 @@ from ..errors import UnsupportedSetError
 from ..polyhedron import Polyhedron
 from ..rounding import STORES, Dtypes, Margin, Sizes, gamma, products_are_reduced, unit
 from ._base import AbstractParameterization
+from ._gradient import inward_relu, reaches_inward
 from ._guard import below, flatten, largest, like, limit, may_look, without_overflow
 from ._moves import AbstractMove, Scaling, Shifting
 from ._per_sample import SampleRows, check_depth, check_gain, checked
@@ -127,8 +128,14 @@ class AbstractInterior(AbstractParameterization):
         x = self.pull(self.onto_hull(flatten(z)))
         if rows:
             sample = self._sample(z.shape[:-1], **rows)
-            return like(z, self.move.step(x, torch.relu(sample.level(x)), sample.target))
-        return like(z, self.move.step(x, torch.relu(self.level(x)), self.target))
+            return like(z, self.move.step(x, self._relu(sample.level(x), x, sample.target), sample.target))
+        return like(z, self.move.step(x, self._relu(self.level(x), x, self.target), self.target))
+
+    def _relu(self, h: Tensor, x: Tensor, target: Tensor) -> Tensor:  # (batch, 1), (batch, n) -> (batch, 1)
+        if not reaches_inward(self.gradient):
+            return torch.relu(h)
+        step = self.move.inward(x.detach(), torch.relu(h.detach()), target)
+        return inward_relu(h, x, step.unsqueeze(-2))
 
     @final
     def level(self, x: Tensor) -> Tensor:  # (batch, n) -> (batch, 1)
@@ -178,8 +185,8 @@ class AbstractInterior(AbstractParameterization):
         """The level with its margin, at least 0, in the dtype of the work."""
         h = torch.add(self._wide_level(x) if reduced else self.level(x), size, alpha=margin.slope)
         if dtype == self.dtype:  # the rest of the margin is in the constants
-            return torch.relu(h).to(dtype)
-        return torch.relu(h + margin.offset).to(self.dtype) * margin.gain
+            return self._relu(h, x, self.target).to(dtype)
+        return self._relu(h + margin.offset, x, self.target).to(self.dtype) * margin.gain
 
     def _wide_level(self, x: Tensor) -> Tensor:
         """The level through float64, which no setting makes less precise."""
@@ -204,7 +211,7 @@ class AbstractInterior(AbstractParameterization):
         exact = sample.to(wide)
         margin = exact.margin(self.move.margin, dtypes)
         h = exact.level(x.to(wide)) + margin.slope * without_overflow(size, x) + margin.offset
-        h = (torch.relu(h) * check_gain(margin.gain)).to(self.dtype)
+        h = (self._relu(h, x, sample.target) * check_gain(margin.gain)).to(self.dtype)
         return self._guarded(z, x, h, dtype, sample.target, torch.full_like(self.anchor, torch.nan))
 
     def _sample(

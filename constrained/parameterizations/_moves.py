@@ -51,6 +51,11 @@ class AbstractMove(ABC):
 
     @staticmethod
     @abstractmethod
+    def inward(x: Tensor, h: Tensor, target: Tensor) -> Tensor:  # as `step`, -> (batch, n) or (n,)
+        """What to add to `x` to lower its level by 1 without moving the moved point; see `_gradient.py`."""
+
+    @staticmethod
+    @abstractmethod
     def distance(x: Tensor, h: Tensor, target: Tensor) -> Tensor:  # as `step`, -> (batch, 1)
         """How far the step moves the point."""
 
@@ -86,6 +91,11 @@ class Shifting(AbstractMove):
     def step(x: Tensor, h: Tensor, target: Tensor) -> Tensor:
         """`x + h e`."""
         return torch.addcmul(x, h, target)
+
+    @staticmethod
+    def inward(x: Tensor, h: Tensor, target: Tensor) -> Tensor:
+        """`e`."""
+        return target
 
     @staticmethod
     def distance(x: Tensor, h: Tensor, target: Tensor) -> Tensor:
@@ -124,6 +134,11 @@ class Scaling(AbstractMove):
     def step(x: Tensor, h: Tensor, target: Tensor) -> Tensor:
         """`c + (x - c) / (1 + h)`, exact at both ends as torch evaluates it."""
         return torch.lerp(target, x, (1 + h).reciprocal())
+
+    @staticmethod
+    def inward(x: Tensor, h: Tensor, target: Tensor) -> Tensor:
+        """`(c - x) / (1 + h)`."""
+        return (target - x) / (1 + h.to(x.dtype))
 
     @staticmethod
     def distance(x: Tensor, h: Tensor, target: Tensor) -> Tensor:

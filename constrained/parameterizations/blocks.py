@@ -25,6 +25,7 @@ from ..analysis import analyse
 from ..errors import InfeasibleError, InvalidInputError, UnsupportedSetError, lookup
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization, Strict
+from ._gradient import Gradient
 from ._guard import only_finite
 from ._interior import not_strict
 
@@ -48,6 +49,7 @@ class Blocks(AbstractParameterization):
             one block, a box. One name is the method of every block, each such feature by itself.
             A tuple of names is for the blocks as with None, in the order of `split`.
         strict, check_finite: see `AbstractParameterization`.
+        gradient: of the maps that have it; with "inward", those that have not keep their derivative.
 
     Shapes: (*batch, k) -> (*batch, n). k = n, latent features being those of the set, if the maps of all
     blocks are from points to points; otherwise k is the sum of their latent features, in the order of
@@ -63,6 +65,7 @@ class Blocks(AbstractParameterization):
     """
 
     name, surjective, projection, citation = "blocks", True, True, "boyd2004"
+    inward = True
     gather: Tensor
     order: Tensor
     rows: Tensor
@@ -75,8 +78,9 @@ class Blocks(AbstractParameterization):
         methods: str | Sequence[str] | None = None,
         strict: Strict = False,
         check_finite: bool = False,
+        gradient: Gradient = "exact",
     ) -> None:
-        super().__init__(polyhedron, strict, check_finite)
+        super().__init__(polyhedron, strict, check_finite, gradient)
         blocks = split(polyhedron, together=not isinstance(methods, str))
         if isinstance(methods, str):
             methods = [methods] * len(blocks)
@@ -108,10 +112,15 @@ class Blocks(AbstractParameterization):
         from ..planner import plan  # plans products itself
         from . import PARAMETERIZATIONS
 
+        options: dict[str, Any] = {"strict": self.strict} if self.strict else {}
         if method is None:
-            return plan(block.polyhedron, strict=self.strict).build()
-        strict = {"strict": self.strict} if self.strict else {}
-        return lookup("method", method, PARAMETERIZATIONS)(block.polyhedron, **strict)
+            chosen = plan(block.polyhedron, strict=self.strict)
+            method, options = chosen.method, options | chosen.options
+        entry = lookup("method", method, PARAMETERIZATIONS)
+        return entry(block.polyhedron, **options, **self._gradient_of(entry))
+
+    def _gradient_of(self, entry: type[AbstractParameterization]) -> dict[str, Any]:
+        return {"gradient": self.gradient} if entry.inward else {}
 
     def _compose(self, polyhedron: Polyhedron, kinds: list, parts: list[AbstractParameterization]) -> None:
         """Register where each feature goes and which map each kind of block has."""
@@ -164,7 +173,8 @@ class Blocks(AbstractParameterization):
         for (copies, size, _, _), name in zip(shapes, names, strict=True):
             entry = lookup("method", bytes(name).decode().strip(), PARAMETERIZATIONS)
             block = _block(self._whole, np.array(gather[start : start + size]))
-            self.parts.append(entry.without_setup(block.polyhedron, self.strict).to(self.dtype))
+            part = entry.without_setup(block.polyhedron, self.strict, **self._gradient_of(entry))
+            self.parts.append(part.to(self.dtype))
             start += copies * size
         self._arrange(self._whole, np.array(gather), shapes)
         del self._whole

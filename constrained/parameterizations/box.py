@@ -26,6 +26,7 @@ from torch import Tensor
 from ..errors import UnsupportedSetError
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization
+from ._gradient import inward_clamp, reaches_inward
 from ._guard import only_finite
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -55,7 +56,7 @@ class Box(AbstractParameterization):
 
     Args:
         polyhedron: every row of A and of C with exactly one entry that is not 0.
-        strict, check_finite: see `AbstractParameterization`.
+        strict, check_finite, gradient: see `AbstractParameterization`.
 
     Shapes: (*batch, n) -> (*batch, n). In strict mode NaN or infinity makes its whole sample NaN.
 
@@ -65,6 +66,7 @@ class Box(AbstractParameterization):
     """
 
     name, surjective, projection, citation = "box", True, True, "boyd2004"
+    inward = True
     low: Tensor
     high: Tensor
 
@@ -112,6 +114,8 @@ class Box(AbstractParameterization):
 
     def _clamp(self, z: Tensor, dtype: torch.dtype) -> Tensor:
         row = DTYPES.index(dtype)
+        if reaches_inward(self.gradient):
+            return inward_clamp(z, self.low[row], self.high[row])
         return torch.clamp(z, self.low[row], self.high[row])
 
     def _check_dtype(self, dtype: torch.dtype) -> None:

@@ -27,7 +27,7 @@ class Gauge(AbstractInterior):
 
     Args:
         polyhedron: not empty.
-        strict, check_finite: see `AbstractParameterization`.
+        strict, check_finite, gradient: see `AbstractParameterization`.
 
     Shapes: (*batch, n) -> (*batch, n). Per sample: `b` (*batch, m), `A` (*batch, m, n), `interior`
     (*batch, n), a point with `A interior < b`.
@@ -38,6 +38,7 @@ class Gauge(AbstractInterior):
     """
 
     name, surjective, projection, citation = "gauge", True, True, "tabas2022"
+    inward = True
     per_sample = ("A", "b", "interior")
 
     def __init__(self, polyhedron: Polyhedron, **options: Any) -> None:

@@ -24,6 +24,7 @@ from ..polyhedron import Polyhedron
 from ..rounding import DOUBLE, STORES, ClipMargin, ClipSizes, Dtypes, clip_margin, products_are_reduced, unit
 from ._base import AbstractParameterization
 from ._finish import strict_finish
+from ._gradient import inward_relu, reaches_inward
 from ._guard import below, flatten, largest, like, limit, may_look
 from ._interior import AbstractInterior
 from ._per_sample import checked
@@ -36,7 +37,7 @@ class HalfSpaces(AbstractParameterization):
 
     Args:
         polyhedron: its rows, equalities included, must be linearly independent (so m + p <= n).
-        strict, check_finite: see `AbstractParameterization`.
+        strict, check_finite, gradient: see `AbstractParameterization`.
 
     Shapes: (*batch, n) -> (*batch, n). Per sample: `b` and `lower` (*batch, m), with `lower <= b`.
 
@@ -45,6 +46,7 @@ class HalfSpaces(AbstractParameterization):
     """
 
     name, surjective, projection, citation = "half_spaces", True, True, "boyd2004"
+    inward = True
     per_sample = ("b", "lower")
     rows: Tensor
     upper: Tensor
@@ -119,7 +121,7 @@ class HalfSpaces(AbstractParameterization):
         """The closed form; one fused multiply-add for the correction."""
         flat = flatten(z)
         upper, lower = self._bounds(z.shape[:-1], **bounds)
-        return like(z, torch.addmm(flat, self._excess(flat @ self.rows, upper, lower), self.inverse))
+        return like(z, torch.addmm(flat, self._excess(flat, flat @ self.rows, upper, lower), self.inverse))
 
     def _bounds(
         self, batch: torch.Size, b: Tensor | None = None, lower: Tensor | None = None
@@ -138,13 +140,25 @@ class HalfSpaces(AbstractParameterization):
         return torch.cat([given, own[self.m :].expand(len(given), self.p)], -1) if self.p else given
 
     def _excess(
-        self, product: Tensor, upper: Tensor | None, lower: Tensor | None, margin: Tensor | None = None
-    ) -> Tensor:  # (batch, q) -> (batch, q)
+        self,
+        z: Tensor,  # (batch, n)
+        product: Tensor,  # (batch, q), of z and the rows
+        upper: Tensor | None,
+        lower: Tensor | None,
+        margin: Tensor | None = None,
+    ) -> Tensor:  # (batch, q)
         raised = product if margin is None else product + margin
-        above = torch.relu(raised if upper is None else raised - upper)
+        over = raised if upper is None else raised - upper
         if lower is None:
-            return above
-        return above - torch.relu(lower - (product if margin is None else product - margin))
+            return self._relu(over, z, self.inverse)
+        under = lower - (product if margin is None else product - margin)
+        if not reaches_inward(self.gradient):
+            return torch.relu(over) - torch.relu(under)
+        fixed = lower >= (0 if upper is None else upper)
+        return self._relu(over, z, self.inverse, fixed) - self._relu(under, z, -self.inverse, fixed)
+
+    def _relu(self, q: Tensor, z: Tensor, steps: Tensor, fixed: Tensor | None = None) -> Tensor:
+        return inward_relu(q, z, steps, fixed) if reaches_inward(self.gradient) else torch.relu(q)
 
     def strict_map(self, z: Tensor, dtype: torch.dtype, **bounds: Tensor) -> Tensor:
         """The same with bounds tightened by the margin of docs/strict.md.
@@ -171,12 +185,12 @@ class HalfSpaces(AbstractParameterization):
         reduced = products_are_reduced(z)
         wide = reduced or self.strict == "tight"
         product = z.double() @ self.rows.double() if wide else z @ self.rows
-        excess = self._excess(product.detach(), upper, lower)
+        excess = self._excess(z, product.detach(), upper, lower)
         total = (excess if lower is None else excess.abs()).sum(-1, keepdim=True)
         # gain (slope size + offset + excess total), in few operations: they count at small batches
         scaled = torch.add(total, size, alpha=margin.slope / margin.excess)
         tight = scaled * (margin.gain * margin.excess) + margin.gain * margin.offset
-        excess = self._excess(product, upper, lower, tight * self.inequality if self.p else tight)
+        excess = self._excess(z, product, upper, lower, tight * self.inequality if self.p else tight)
         if reduced:
             return torch.addmm(z.double(), excess, self.inverse.double()).to(z.dtype), tight
         return torch.addmm(z, excess.to(z.dtype), self.inverse), tight

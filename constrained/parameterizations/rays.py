@@ -7,6 +7,11 @@ point of the set is such a combination. For a cone `A x <= 0` the only vertex is
 remains is the paper's `x = |z| R`, each line l entering as l and -l: `z_l = |z_+| - |z_-|`; with
 `lines="free"` each has one coefficient of any sign instead. A single vertex is a constant.
 
+`|z|` is the published way to make coefficients non-negative. softplus(z) = log(1 + e^z) in its place has
+no kink and is increasing, so that too long a step towards 0 does not come out as a larger coefficient; like
+softmax it is positive at every finite z, so that the faces that some ray is off are approached only.
+relu(z) reaches them, and has the derivative 0 where z < 0.
+
 With w = softmax, every weight is positive: the map is onto the relative interior of conv(V) + cone(R) +
 span(L), and comes as near to the faces that some vertex is off as one likes, without reaching them at any
 finite z (in floating point it does, once a weight underflows). With w the nearest point of the
@@ -32,8 +37,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from ..errors import InvalidInputError, TrivialSetError
+from ..errors import TrivialSetError, check_choice
 from ..generators import MAX_RAYS, MAX_SECONDS, Generators, check_generators
 from ..generators import generators as enumerated
 from ..polyhedron import Polyhedron
@@ -44,6 +50,7 @@ from ._interior import AbstractInterior
 
 Lines = Literal["doubled", "free"]
 Weights = Literal["softmax", "simplex"]
+Coefficients = Literal["abs", "softplus", "relu"]
 
 
 class Rays(AbstractParameterization):
@@ -54,6 +61,8 @@ class Rays(AbstractParameterization):
         engine, max_rays, max_seconds, processes, cache: see `generators`.
         lines: "doubled", two non-negative coefficients a line as published, or "free", one of any sign.
         weights: "softmax", or "simplex" for the nearest point of the probability simplex.
+        coefficients: what makes those of the rays, and of doubled lines, non-negative: "abs" as published,
+            "softplus" or "relu".
         generators: those of the set, from `read_ext` for example; nothing is enumerated then.
         strict, check_finite: see `AbstractParameterization`.
 
@@ -87,22 +96,26 @@ class Rays(AbstractParameterization):
         cache: str | Path | bool | None = None,
         lines: Lines = "doubled",
         weights: Weights = "softmax",
+        coefficients: Coefficients = "abs",
         generators: Generators | None = None,
         **options: Any,
     ) -> None:
-        _check_choice("lines", lines, ("doubled", "free"))
-        _check_choice("weights", weights, ("softmax", "simplex"))
+        check_choice("lines", lines, ("doubled", "free"))
+        check_choice("weights", weights, ("softmax", "simplex"))
+        check_choice("coefficients", coefficients, ("abs", "softplus", "relu"))
         super().__init__(polyhedron, **options)
         if generators is None:
             generators = enumerated(polyhedron, engine, max_rays, max_seconds, processes, cache)
         else:
             check_generators(polyhedron, generators)
         self._generate(polyhedron, generators)
-        # Two buffers for their presence alone: a state_dict tells which map it belongs to.
+        # Buffers for their presence alone: a state_dict tells which map it belongs to.
         if lines == "free":
             self.register_buffer("free_lines", torch.tensor(True))
         if weights == "simplex":
             self.register_buffer("simplex_weights", torch.tensor(True))
+        if coefficients != "abs":
+            self.register_buffer(f"{coefficients}_coefficients", torch.tensor(True))
         self.prepare_blank(polyhedron)
         self.refresh()
 
@@ -121,6 +134,10 @@ class Rays(AbstractParameterization):
         """The numbers of features, from the shapes and the presence of the buffers."""
         lines = len(self.diagonal)
         self.points = len(self.vertices) if hasattr(self, "vertices") else 0
+        self.non_negative: Coefficients = "abs"
+        for name in ("softplus", "relu"):
+            if hasattr(self, f"{name}_coefficients"):
+                self.non_negative = name
         self.softmax = not hasattr(self, "simplex_weights")
         self.sizes = [self.points if self.points > 1 else 0, len(self.directions), lines]
         if not hasattr(self, "free_lines"):
@@ -163,18 +180,23 @@ class Rays(AbstractParameterization):
         """The combination, generators of a kind that the set does not have left out."""
         _, rays, lines = self.sizes[:3]
         if rays == self.in_features and not self.points:
-            return z.abs() @ self.directions
+            return self._coefficients(z) @ self.directions
         weights, along, *across = z.split(self.sizes, -1)
         terms = []
         if lines:
             terms.append(self._span(across))
         if rays:
-            terms.append(along.abs() @ self.directions)
+            terms.append(self._coefficients(along) @ self.directions)
         if self.points > 1:
             terms.append(self._weights(weights) @ self.vertices)
         elif self.points:
             terms.append(self.vertices[0])
         return sum(terms[1:], start=terms[0])
+
+    def _coefficients(self, z: Tensor) -> Tensor:  # (*batch, r) -> (*batch, r), not negative
+        if self.non_negative == "abs":
+            return z.abs()
+        return F.softplus(z) if self.non_negative == "softplus" else F.relu(z)
 
     def _weights(self, z: Tensor) -> Tensor:  # (*batch, v) -> (*batch, v)
         return z.softmax(-1) if self.softmax else _nearest_weights(z)
@@ -183,7 +205,7 @@ class Rays(AbstractParameterization):
         """z_l L, with the two coefficients of a line subtracted first and the zeros of L skipped."""
         line = coefficients[0]
         if len(coefficients) == 2:
-            line = line.abs() - coefficients[1].abs()
+            line = self._coefficients(line) - self._coefficients(coefficients[1])
         return torch.cat([line * self.diagonal, line @ self.others], -1).index_select(-1, self.order)
 
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
@@ -204,8 +226,3 @@ def _nearest_weights(z: Tensor) -> Tensor:  # (*batch, v) -> (*batch, v)
     size = (u * k > sums).sum(-1, keepdim=True).clamp(min=1)
     w = torch.relu(y - sums.gather(-1, size - 1) / size)
     return w / w.sum(-1, keepdim=True)
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InvalidInputError(f"{name} must be one of {', '.join(map(repr, choices))}; found {value!r}")

@@ -26,6 +26,7 @@ from ..errors import InvalidInputError
 from ..polyhedron import Polyhedron
 from ._base import Strict
 from ._calibration import RELAXATION, calibrate, deep_rows, sample_points
+from ._gradient import Gradient
 from ._interior import AbstractInterior
 from ._moves import Scaling, Shifting
 
@@ -40,7 +41,7 @@ class Refined(AbstractInterior):
         rtol: choose k so that the median point moves at most `1 + rtol` times as far as the projection
             would, on random points around the set; at most 200 steps.
         steps: k itself, in the place of `rtol`.
-        strict, check_finite: see `AbstractParameterization`.
+        strict, check_finite, gradient: see `AbstractParameterization`.
 
     Attributes:
         distortion: the median ratio reached on those points, an upper bound by weak duality; None in
@@ -71,8 +72,9 @@ class Refined(AbstractInterior):
         steps: int | None = None,
         strict: Strict = False,
         check_finite: bool = False,
+        gradient: Gradient = "exact",
     ) -> None:
-        super().__init__(polyhedron, strict, check_finite)
+        super().__init__(polyhedron, strict, check_finite, gradient)
         if not rtol > 0:
             raise InvalidInputError(f"rtol must be positive; found {rtol!r}")
         analysis = analyse(polyhedron)

@@ -29,7 +29,7 @@ class Shift(AbstractInterior):
     Args:
         polyhedron: its recession cone has a direction e with `a_i e < 0` for every row that is not
             an implicit equality (every full-dimensional cone does).
-        strict, check_finite: see `AbstractParameterization`.
+        strict, check_finite, gradient: see `AbstractParameterization`.
 
     Shapes: (*batch, n) -> (*batch, n). Per sample: `b` (*batch, m), any values; `A` (*batch, m, n) with,
     where the direction of the set is not interior for it, `interior` (*batch, n), a direction with
@@ -42,6 +42,7 @@ class Shift(AbstractInterior):
     """
 
     name, surjective, projection, citation = "shift", True, True, "schrijver1986"
+    inward = True
     per_sample = ("A", "b", "interior")
 
     def __init__(self, polyhedron: Polyhedron, **options: Any) -> None:

@@ -25,6 +25,8 @@ def features_and_rows(name, size):
     if name == "checkerboard":
         height, width, tile = size
         return height * width, (height // tile) * (width // tile)
+    if name == "contact_wrench":
+        return 6 * size[0], 16 * size[0]
     if len(size) == 1:
         return size[0], size[0] - (name == "monotone")
     return size

@@ -55,6 +55,27 @@ class TestConstrainedLinear:
         beta = (normalised @ weight.T).abs()
         assert torch.allclose(layer(h), beta @ layer.activation.rays, atol=1e-5)
 
+    @pytest.mark.parametrize(("norm", "kind"), [("layer", torch.nn.LayerNorm), (None, torch.nn.Identity)])
+    def test_another_normalisation_or_none(self, norm, kind):
+        layer = cn.ConstrainedLinear(6, P, norm=norm, lines="free", coefficients="softplus")
+        assert isinstance(layer.norm, kind)
+        h = 3 + 5 * torch.randn(7, 6)
+        expected = torch.nn.functional.layer_norm(h, (6,)) if norm else h
+        assert torch.allclose(layer(h), layer.activation(layer.linear(expected)), atol=1e-6)
+        assert torch.allclose(layer(h[:1]), layer(h)[:1], atol=1e-6), "a sample does not depend on the others"
+
+    def test_another_start(self):
+        torch.manual_seed(0)
+        layer = cn.ConstrainedLinear(6, P, init="default")
+        torch.manual_seed(0)
+        assert torch.equal(layer.linear.weight, torch.nn.Linear(6, layer.activation.in_features).weight)
+        assert layer.linear.bias.any()
+
+    @pytest.mark.parametrize("option", [{"norm": "group"}, {"init": "zeros"}])
+    def test_unknown_choices_are_refused(self, option):
+        with pytest.raises(cn.InvalidInputError, match="must be one of.*found"):
+            cn.ConstrainedLinear(6, P, **option)
+
     @pytest.mark.parametrize("method", ["rays", "half_spaces"])
     def test_feasible_in_training_and_evaluation(self, method):
         layer = cn.ConstrainedLinear(6, P, method=method, box=True, scaling_epoch=1)

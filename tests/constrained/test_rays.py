@@ -47,7 +47,8 @@ SETS = {
     "cone with lines": cn.Polyhedron(CONE),
     "whole space": cn.Polyhedron(np.zeros((0, 3))),
 }
-OPTIONS = [(lines, weights) for lines in ("doubled", "free") for weights in ("softmax", "simplex")]
+OPTIONS = [(lines, weights, "abs") for lines in ("doubled", "free") for weights in ("softmax", "simplex")]
+OPTIONS += [("free", "softmax", "softplus"), ("doubled", "simplex", "relu")]
 
 
 @pytest.fixture(params=list(SETS))
@@ -55,15 +56,19 @@ def polyhedron(request):
     return SETS[request.param]
 
 
-@pytest.fixture(params=OPTIONS, ids=lambda pair: "-".join(pair))
+@pytest.fixture(params=OPTIONS, ids="-".join)
 def layer(request, polyhedron):
-    return cn.constrain(polyhedron, method="rays", lines=request.param[0], weights=request.param[1])
+    names = ("lines", "weights", "coefficients")
+    return cn.constrain(polyhedron, method="rays", **dict(zip(names, request.param, strict=True)))
 
 
 def roundings(P: cn.Polyhedron, layer: Rays, z: torch.Tensor, x: torch.Tensor) -> float:
     """The largest violation in eps times the size of the sums that the docstring names."""
     points = float(layer.vertices.abs().max()) if layer.points else 0.0
-    size = (points + z.double().abs().sum(-1)) * np.abs(np.vstack([P.A, P.C])).sum(1).max(initial=1.0)
+    # log 2 is how much softplus(z) may be above |z|.
+    size = (points + (z.double().abs() + np.log(2)).sum(-1)) * np.abs(np.vstack([P.A, P.C])).sum(1).max(
+        initial=1.0
+    )
     bounds = np.concatenate([P.b, P.lower, P.d])
     size = size + np.abs(bounds[np.isfinite(bounds)]).max(initial=0.0)
     return float((P.violation(x) / (torch.finfo(x.dtype).eps * size + 1e-300)).max())
@@ -110,6 +115,23 @@ def test_the_combination_is_that_of_the_generators(polyhedron):
     free = cn.constrain(polyhedron, method="rays", lines="free").double()
     z = torch.tensor(np.concatenate([z[:, : v + r], lines], 1))
     assert np.allclose(free(z).numpy(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("lines", ["doubled", "free"])
+@pytest.mark.parametrize("name", ["softplus", "relu"])
+def test_coefficients_are_what_the_option_says(polyhedron, lines, name):
+    """As the published map of latent points that already are not negative, where it takes |z|."""
+    layer, published = (
+        cn.constrain(polyhedron, method="rays", lines=lines, coefficients=option).double()
+        for option in (name, "abs")
+    )
+    z = latent(layer, torch.float64, 20, seed=6)
+    v, r, k = features(polyhedron)
+    some = slice(v, v + r + (2 * k if lines == "doubled" else 0))
+    already = z.clone()
+    already[:, some] = getattr(torch.nn.functional, name)(z[:, some])
+    assert torch.allclose(layer(z), published(already), atol=1e-12)
+    assert layer.state_dict().keys() - published.state_dict().keys() == {f"{name}_coefficients"}
 
 
 def test_simplex_weights_are_the_nearest_point_of_the_simplex():
@@ -246,7 +268,9 @@ def test_a_budget_that_is_spent_says_so_and_what_else_there_is():
         cn.constrain(cn.Polyhedron.box([0.0] * 12, 1.0), method="rays", max_rays=100)
 
 
-@pytest.mark.parametrize("option", [{"lines": "single"}, {"weights": "sparsemax"}])
+@pytest.mark.parametrize(
+    "option", [{"lines": "single"}, {"weights": "sparsemax"}, {"coefficients": "square"}]
+)
 def test_unknown_choices_are_refused(option):
     with pytest.raises(cn.InvalidInputError, match="must be one of.*found"):
         cn.constrain(SETS["box"], method="rays", **option)

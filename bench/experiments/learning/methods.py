@@ -2,6 +2,7 @@
 
     embedded        Linear(width, k) -> map into the set            every parameterization that serves the set
     as published    BatchNorm -> Linear -> |.| -> rays              the paper's layer
+    improved        LayerNorm -> Linear -> softplus -> rays, lines  the same with free coefficients of lines
     afterwards      Linear(width, n), projected at evaluation       trained alone, or with a penalty
     in the loop     Linear(width, n) -> projection                  differentiated through
 
@@ -13,7 +14,6 @@ A new method is an entry in METHODS; a parameterization is one by itself.
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,8 +31,10 @@ from .._penalty import SquaredExcess
 from .tasks import AbstractTask
 
 Role = Literal["embedded", "projection"]
-CHOICES: dict[str, Any] = {"gradient": "inward", "lines": "free", "coefficients": "softplus"}
-"""Options of the maps that train best, see the ablation; each map gets those that it has."""
+CHOICES: dict[str, dict[str, Any]] = {"rays": {"lines": "free"}}
+"""Options of the maps that train best, see the ablation, beside the inward gradient where a map has it."""
+IMPROVED: dict[str, Any] = {"norm": "layer", "lines": "free", "coefficients": "softplus"}
+"""The published layer with what trains better in the place of what was published."""
 BEST = ("closed_box", "closed_simplex", "closed_isotonic", "closed_orthogonal", "closed_knapsack")
 """The projections in closed form; the batched exact one serves the rest."""
 
@@ -148,18 +150,31 @@ class Method:
 
 
 def _map(name: str) -> Method:
-    options = _known(lookup("method", name, PARAMETERIZATIONS))
-    return Method(name, "embedded", lambda task, width, _: Embedded(task, width, name, options))
+    inward = {"gradient": "inward"} if lookup("method", name, PARAMETERIZATIONS).inward else {}
+    return mapped(name, inward | CHOICES.get(name, {}))
 
 
-def _known(entry: type) -> dict[str, Any]:
-    """The options of CHOICES that the class has."""
-    names = inspect.signature(entry.__init__).parameters
-    return {name: value for name, value in CHOICES.items() if name in names}
+def mapped(method: str, options: dict[str, Any], name: str = "", **details: Any) -> Method:
+    """A map of this name and these options."""
+
+    def build(task: AbstractTask, width: int, weight: float) -> AbstractHead:
+        return Embedded(task, width, method, options)
+
+    return Method(name or method, "embedded", build, **details)
+
+
+def layer(name: str, options: dict[str, Any], **details: Any) -> Method:
+    """The paper's layer with options of `cn.ConstrainedLinear`."""
+
+    def build(task: AbstractTask, width: int, weight: float) -> AbstractHead:
+        return PaperLayer(task, width, "rays", options)
+
+    return Method(name, "embedded", build, **details)
 
 
 METHODS: tuple[Method, ...] = (
-    Method("paper_layer", "embedded", lambda task, width, _: PaperLayer(task, width, "rays", {})),
+    layer("paper_layer", {}),
+    layer("improved_layer", IMPROVED),
     *(_map(entry.name) for entry in reversed(PARAMETERIZATIONS)),
     Method("test_time_projection", "projection", lambda task, width, _: Afterwards(task, width, 0.0)),
     Method("projection_in_loop", "projection", lambda task, width, _: InTheLoop(task, width)),

@@ -37,8 +37,8 @@ class Method:
 
     @property
     def reference(self) -> str:
-        """The method that its ELBO is compared with."""
-        return PROJECTED if self.judged == "images" else FREE
+        """The method that its ELBO is compared with; itself, if nothing is in its way."""
+        return PROJECTED if self.judged == "images" and self.promises else FREE
 
     @property
     def embedded(self) -> bool:

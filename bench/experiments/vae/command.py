@@ -92,8 +92,8 @@ def summary(run: Run) -> str:
             lines.append(f"{name:<36} failed: {row['reason'][:90]}")
             continue
         lines.append(
-            f"{name:<36}{row['val_elbo']:>10.1f}{row['test_elbo']:>11.1f}{row['val_difference']:>+11.1f}"
-            f"{row['val_divergence']:>7.1f}{row['sample_violation']:>11.1e}{_cell(row['strict_sample_violation']):>9}"
+            f"{name:<36}{row['val_elbo']:>10.1f}{row['test_elbo']:>11.1f}{_cell(row['val_difference']):>11}"
+            f"{row['val_divergence']:>7.1f}{_cell(row['sample_violation']):>11}{_cell(row['strict_sample_violation']):>9}"
             f"{_cell(row['seconds_10k']):>10}"
         )
     return "\n".join([*lines, f"rows: {run.path}"])

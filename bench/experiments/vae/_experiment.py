@@ -215,7 +215,8 @@ class Experiment:
         """The same weights with the guarantee, for methods whose constraint is part of the network."""
         if not network.method.embedded:
             return None
-        strict = Vae(network.method, self.settings.latent, self.settings.hidden, strict=True)
+        with torch.random.fork_rng(devices=[]):  # its own first weights are drawn, and replaced
+            strict = Vae(network.method, self.settings.latent, self.settings.hidden, strict=True)
         strict.load_weights(network.weights())
         return strict.to(self.world.device)
 

@@ -37,7 +37,7 @@ def _of_network(name: str, network: Vae, y: Tensor, labels: list[int]) -> list[d
     noise = normal(SAMPLES, network.latent, JUDGED, PRIOR).to(device)
     rows = _rows(name, "reconstruction", 0, images(network, network.code.prior(middle)), labels)
     rows += _rows(name, "sample", 0, images(network, network.code.prior(noise)), [])
-    if network.method.judged == "codes" or network.method.code == "free":
+    if network.method.output == "identity" and not network.method.projects:
         used = network.code.divergence(h).mean(0).argsort(descending=True)[:WALKS]
         for row, dimension in enumerate(used.tolist()):
             walk = middle[:1].repeat(STEPS, 1)

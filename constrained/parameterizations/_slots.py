@@ -21,7 +21,8 @@ Kiwiel, Breakpoint searching algorithms for the continuous quadratic knapsack pr
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,7 +41,8 @@ ACTIVE = 16.0
 Bound = Tensor | float
 
 
-class Slots(NamedTuple):
+@dataclass(frozen=True)
+class Slots:
     """What points are constrained by.
 
     Attributes:
@@ -61,6 +63,19 @@ class Slots(NamedTuple):
     inside: Bound
     beyond: Tensor | None
     two_sided: bool
+
+    def parts(self) -> tuple[Any, ...]:
+        """The attributes, in order."""
+        return (
+            self.low,
+            self.high,
+            self.weight,
+            self.lower,
+            self.upper,
+            self.inside,
+            self.beyond,
+            self.two_sided,
+        )
 
     def clip(self, y: Tensor, out: Tensor | None = None) -> Tensor:
         """Onto the bounds; torch.clamp with tensors takes three times as long as these two passes."""
@@ -87,8 +102,12 @@ class Slots(NamedTuple):
 
 def project(y: Tensor, slots: Slots, inward: bool = False) -> Tensor:  # (S, R, batch) -> (S, R, batch)
     """The nearest points, with the gradient of `_Nearest`."""
-    nearest = _TracedNearest if tracing() else _Nearest
-    return nearest.apply(y, inward, *slots)[0]
+    if not tracing():
+        return _Nearest.apply(y, inward, *slots.parts())[0]
+    if inward and y.requires_grad and torch.is_grad_enabled():
+        return _TracedNearest.apply(y, inward, *slots.parts())[0]
+    x, free, inverse = solve(y.detach(), slots)
+    return x + _derivative(y - y.detach(), free, inverse, slots)  # x, with this derivative
 
 
 def solve(y: Tensor, slots: Slots) -> tuple[Tensor, Tensor, Tensor]:
@@ -218,7 +237,7 @@ def _kept(ctx: Any) -> tuple[Tensor, Tensor, Tensor, Slots]:
 def _backward(ctx: Any, v: Tensor, *_: Any) -> tuple[Any, ...]:
     x, free, inverse, slots = _kept(ctx)
     found = -onto_tangents(-v, x, slots) if ctx.inward else _derivative(v, free, inverse, slots)
-    return found, None, *(None for _ in Slots._fields)
+    return found, None, *(None for _ in slots.parts())
 
 
 def _derivative(v: Tensor, free: Tensor, inverse: Tensor, slots: Slots) -> Tensor:
@@ -233,7 +252,8 @@ def onto_tangents(v: Tensor, x: Tensor, slots: Slots) -> Tensor:
     total, size, near = slots.total(x), slots.total(x.abs()), ACTIVE * torch.finfo(x.dtype).eps
     upper = torch.where(total >= slots.upper - near * (size + slots.upper.abs()), 0.0, torch.inf)
     lower = torch.where(total <= slots.lower + near * (size + slots.lower.abs()), 0.0, -torch.inf)
-    return project(v, Slots(low, high, slots.weight, lower, upper, 0.0, None, slots.two_sided))
+    cone = Slots(low, high, slots.weight, lower, upper, 0.0, None, slots.two_sided)
+    return solve(v, cone)[0] if tracing() else project(v, cone)  # no function within one, while tracing
 
 
 class _Nearest(Function):
@@ -252,7 +272,7 @@ class _Nearest(Function):
 
 
 class _TracedNearest(Function):
-    """The same where a graph is recorded: torch.compile takes no function with a rule for forward mode."""
+    """The same while a graph is recorded: torch.compile takes no function with a rule for forward mode."""
 
     forward = staticmethod(_forward)
     setup_context = staticmethod(_keep)

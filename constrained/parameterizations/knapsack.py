@@ -26,7 +26,8 @@ Minimization Algorithms I, III.5.3.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -232,9 +233,8 @@ class Knapsack(AbstractParameterization):
         size = size + (total - target).abs() + target.abs()
         eps = torch.finfo(dtype).eps + torch.finfo(y.dtype).eps * len(y) ** 0.5
         margin = torch.minimum(MARGIN * eps * size, self.room)
-        return slots._replace(
-            lower=slots.lower + margin, upper=slots.upper - margin, beyond=margin * self.fall
-        )
+        lower, upper, beyond = slots.lower + margin, slots.upper - margin, margin * self.fall
+        return replace(slots, lower=lower, upper=upper, beyond=beyond)
 
     def _holds(self, x: Tensor) -> Tensor:  # (batch, n) -> (batch, 1) bool
         """Whether every inequality surely holds; sums in float64, less what rounding does to them there."""

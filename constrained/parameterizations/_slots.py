@@ -151,9 +151,9 @@ def _by_steps(y: Tensor, slots: Slots, target: Tensor, residual: Tensor) -> Tens
     there = slots.total(x) - target
     tiny = torch.finfo(y.dtype).tiny * 2**STEPS  # at a root `far` may be halved, and must not become 0
     far = torch.where(residual > 0, there.clamp_max(-tiny), there.clamp_min(tiny))
-    lam, left = torch.zeros_like(end), residual
+    lam, left, going = torch.zeros_like(end), residual, torch.ones_like(end)
     for k in range(1, STEPS + 1):
-        step = end * (residual / (residual - far))
+        step = end * (residual / (residual - far)) * going
         lam = lam + step
         moved = torch.sub(y, slots.times(lam), out=moved)  # new memory would cost more than the steps
         x = slots.clip(moved, out=x)
@@ -166,6 +166,7 @@ def _by_steps(y: Tensor, slots: Slots, target: Tensor, residual: Tensor) -> Tens
             left = residual.abs() - ROUNDINGS * torch.finfo(y.dtype).eps * (slots.total(x.abs_()) + target.abs())
             if not seen(left > 0):
                 return moved
+            going = (left > 0).to(y.dtype)  # a lane that is done does not depend on the others
     return _rest_by_sorting(y, moved, slots, target, first, left > 0)
 
 

@@ -144,7 +144,7 @@ class Knapsack(AbstractParameterization):
         own = np.where(used, own, 0.0)
         sign, weight = np.sign(own)[..., None], np.abs(own)[..., None]
         low, high = (np.where(used, table[:, index], 0.0)[..., None] for table in tables_of_bounds(_single(polyhedron)))
-        low, high = np.where(sign < 0, -high, low), np.where(sign < 0, -low, high)
+        low, high = np.where(sign < 0, -high, low) + 0.0, np.where(sign < 0, -low, high) + 0.0  # no -0.0
         pad = len(row) - len(rows.a)
         lower, upper = np.append(rows.lower, [-np.inf] * pad), np.append(rows.upper, [np.inf] * pad)
         inside, room = _inside(weight[..., 0], low[0, ..., 0], high[0, ..., 0], lower, upper)
@@ -188,6 +188,8 @@ class Knapsack(AbstractParameterization):
         if self._signed:
             y = y * self.sign
         if tightened:
+            most = torch.finfo(y.dtype).max / (16 * len(y))  # no sum of the steps overflows
+            y = y.clamp(-most, most)
             slots = self._tightened(slots, y.detach(), dtype)
         x = project(y, slots, self.gradient == "inward")
         if self._signed:
@@ -218,10 +220,9 @@ class Knapsack(AbstractParameterization):
         flat = flatten(z)
         x = self._nearest(flat, dtype, True).to(dtype)
         good = self._holds(x.detach())
-        if seen(~good) is False:
-            return like(z, x)
-        start = torch.where(torch.isfinite(x.detach()), x.to(z.dtype), flat)
-        x = torch.where(good, x, self.finish.strict_map(start, dtype))
+        if seen(~good) is not False:
+            start = torch.where(torch.isfinite(x.detach()), x.to(z.dtype), flat)
+            x = torch.where(good, x, self.finish.strict_map(start, dtype))
         return like(z, only_finite(x, flat))
 
     def _tightened(self, slots: Slots, y: Tensor, dtype: torch.dtype) -> Slots:
@@ -241,8 +242,10 @@ class Knapsack(AbstractParameterization):
         parts = self._into_slots(x.double()) * self.terms * self.sign.double()
         total, size = parts.sum(0), parts.abs().sum(0)
         lower, upper = self.ends
-        error = (len(parts) + 16) * DOUBLE
-        inside = (total + error * (size + upper.abs()) <= upper) & (total - error * (size + lower.abs()) >= lower)
+        error, info = (len(parts) + 16) * DOUBLE, torch.finfo(torch.float64)
+        least = len(parts) * info.smallest_normal * info.eps  # products below the smallest number
+        inside = total + (error * (size + upper.abs()) + least) <= upper
+        inside &= total - (error * (size + lower.abs()) + least) >= lower
         inside = inside | (torch.isinf(upper) & torch.isinf(lower)) | (lower == upper)
         return inside.all(0)[:, None]
 

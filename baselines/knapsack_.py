@@ -140,7 +140,7 @@ def _kernel(found: _Set) -> Kernel:
     starts = np.searchsorted(row, np.arange(len(found.a) + 1))
     low, high = found.low[index], found.high[index]
     ends = np.where(a > 0, low, -high), np.where(a > 0, high, -low)
-    constants = (starts, index, np.abs(a), np.sign(a), *ends, found.lower, found.upper, found.low, found.high)
+    constants = (starts, index, a, np.abs(a), np.sign(a), *ends, found.lower, found.upper, found.low, found.high)
 
     def run(y: Tensor) -> Tensor:
         y = y.contiguous()

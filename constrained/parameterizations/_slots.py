@@ -1,0 +1,302 @@
+"""Nearest points of boxes cut by one row each, for many rows and samples at once; and their derivatives.
+
+    x = clip(y - lam w, low, high),    lam the root of  g(lam) = sum_j w_j x_j(lam) = t
+
+in signed coordinates, w_j >= 0, where t is g(0) clamped to the bounds of the row. g falls and is linear
+between its breakpoints (y_j - low_j) / w_j and (y_j - high_j) / w_j. Features go first, (S, R, batch): S slots
+of a row, R rows; every step then runs along the batch. The point itself is moved, step by step, and the
+bracket of the root is kept relative to it: for points far from the set the digits that count come back
+as the steps become small.
+
+Steps are those of the false position with the weights of Anderson and Bjorck, three passes each. They end
+when the row holds to ROUNDINGS, after 8 or so; lanes that have not after STEPS, and all of them where values
+may not be looked at (on CUDA, in a graph, under vmap), are solved by sorting breakpoints and halving. Both end with a
+Newton step, which is exact on the piece that they found. Measured on 4096 rows of 49 features, float32, one
+thread, in ms: steps 0.9, sorted breakpoints 14; a Newton step costs as much as three steps, for its count of
+free features.
+Source: Brucker, An O(n) algorithm for quadratic knapsack problems, Operations Research Letters 3, 1984;
+Kiwiel, Breakpoint searching algorithms for the continuous quadratic knapsack problem, Mathematical Programming
+112, 2008; Anderson, Bjorck, A new high order method of regula falsi type, BIT 13, 1973.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from ._guard import may_look, tracing
+
+STEPS = 14
+FIRST_LOOK, EVERY = 6, 2
+"""The steps after which residuals are looked at: each look costs two thirds of a step."""
+ROUNDINGS = 8.0
+"""Of the sum of absolute values, up to which a row counts as met; the Newton step meets it better."""
+ACTIVE = 16.0
+"""The same, for a row to be active at a point."""
+
+Bound = Tensor | float
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What points are constrained by.
+
+    Attributes:
+        low, high: (S, R, 1) or (S, R, batch) bounds of the features, or one number for all.
+        weight: (S, R, 1) the w, at most 1; 0 in slots without a feature, whose bounds are 0. None: all 1.
+        lower, upper: (R, 1) or (R, batch) bounds of the sums.
+        inside: a point within all bounds, as `low`; the root is between 0 and the lam that brings there
+            what is beyond it.
+        beyond: (R, batch) what to add to that lam where sums of `inside` are not within theirs; None: nothing.
+        two_sided: whether any `lower` may be finite.
+    """
+
+    low: Bound
+    high: Bound
+    weight: Tensor | None
+    lower: Tensor
+    upper: Tensor
+    inside: Bound
+    beyond: Tensor | None
+    two_sided: bool
+
+    def parts(self) -> tuple[Any, ...]:
+        """The attributes, in order."""
+        return (
+            self.low,
+            self.high,
+            self.weight,
+            self.lower,
+            self.upper,
+            self.inside,
+            self.beyond,
+            self.two_sided,
+        )
+
+    def clip(self, y: Tensor, out: Tensor | None = None) -> Tensor:
+        """Onto the bounds; torch.clamp with tensors takes three times as long as these two passes."""
+        if isinstance(self.low, Tensor) or isinstance(self.high, Tensor):
+            x = torch.maximum(y, _tensor(self.low, y), out=out)
+            return torch.minimum(x, _tensor(self.high, y), out=out)
+        return torch.clamp(y, self.low, self.high, out=out)
+
+    def times(self, lam: Tensor) -> Tensor:  # (R, batch) -> (S, R, batch) or what broadcasts to it
+        """`lam w`."""
+        return lam if self.weight is None else self.weight * lam
+
+    def total(self, x: Tensor) -> Tensor:  # (S, R, batch) -> (R, batch)
+        """`sum_j w_j x_j`."""
+        return (x if self.weight is None else x * self.weight).sum(0)
+
+    def lanes(self, index: Tensor, shape: torch.Size) -> Slots:
+        """Of some lanes, a lane being a row of a sample; shapes (S, lanes), as if they were the rows."""
+        one = [_lanes(v, index, shape) for v in (self.low, self.high, self.weight)]
+        two = [_lanes(v, index, shape[1:]) for v in (self.lower, self.upper)]
+        inside, beyond = _lanes(self.inside, index, shape), _lanes(self.beyond, index, shape[1:])
+        return Slots(*one, *two, inside, beyond, self.two_sided)  # pyright: ignore[reportArgumentType]
+
+
+def project(y: Tensor, slots: Slots, inward: bool = False) -> Tensor:  # (S, R, batch) -> (S, R, batch)
+    """The nearest points, with the gradient of `_Nearest`."""
+    if not tracing():
+        return _Nearest.apply(y, inward, *slots.parts())[0]
+    if inward and y.requires_grad and torch.is_grad_enabled():
+        return _TracedNearest.apply(y, inward, *slots.parts())[0]
+    x, free, inverse = solve(y.detach(), slots)
+    return x + _derivative(y - y.detach(), free, inverse, slots)  # x, with this derivative
+
+
+def solve(y: Tensor, slots: Slots) -> tuple[Tensor, Tensor, Tensor]:
+    """The nearest points, without gradient; what is free; and the inverse slopes, 0 where lam is fixed.
+
+    Returns: (S, R, batch); the same, of 0 and 1; (R, batch).
+    """
+    x = slots.clip(y)
+    total = slots.total(x)
+    target = torch.minimum(torch.maximum(total, slots.lower), slots.upper)
+    residual = total - target
+    looked = seen(residual != 0)
+    if looked is False:
+        moved = y
+    else:
+        moved = (_by_sorting if looked is None else _by_steps)(y, slots, target, residual)
+        x = slots.clip(moved)
+    free = (x - moved).abs_().sign_().neg_().add_(1.0)  # four passes that cost less than one comparison
+    slope = (free if slots.weight is None else free * slots.weight.square()).sum(0)
+    active = (residual != 0) | (slots.lower == slots.upper)
+    inverse = torch.where(active & (slope > 0), slope, torch.inf).reciprocal()
+    if moved is y:
+        return x, free, inverse
+    moved.sub_(slots.times((slots.total(x) - target) * inverse))
+    return slots.clip(moved), free, inverse
+
+
+def seen(where: Tensor) -> bool | None:
+    """Whether any is True; None where that may not be looked at."""
+    try:
+        return bool(where.any()) if may_look(where) else None
+    except RuntimeError:  # torch.func.vmap
+        return None
+
+
+def _by_steps(y: Tensor, slots: Slots, target: Tensor, residual: Tensor) -> Tensor:
+    """`y - lam w` for a lam from which one Newton step is exact."""
+    end, first = _end(y, slots, residual), residual
+    moved = y - slots.times(end)
+    x = slots.clip(moved)
+    there = slots.total(x) - target
+    tiny = torch.finfo(y.dtype).tiny * 2**STEPS  # at a root `far` may be halved, and must not become 0
+    far = torch.where(residual > 0, there.clamp_max(-tiny), there.clamp_min(tiny))
+    lam, left, going = torch.zeros_like(end), residual, torch.ones_like(end)
+    for k in range(1, STEPS + 1):
+        step = end * (residual / (residual - far)) * going
+        lam = lam + step
+        moved = torch.sub(y, slots.times(lam), out=moved)  # new memory would cost more than the steps
+        x = slots.clip(moved, out=x)
+        before, residual = residual, slots.total(x) - target
+        passed = (residual * before).sign_().clamp_max_(0.0).abs_()  # 1 where the root is behind, else 0
+        ratio = torch.nan_to_num(before / (before + residual), 1.0).clamp_(0.5, 1.0)
+        end = end.addcmul(end, passed, value=-1.0).sub_(step)
+        far = torch.lerp(far * ratio, before, passed)
+        if k >= FIRST_LOOK and (k - FIRST_LOOK) % EVERY == 0:
+            left = residual.abs() - ROUNDINGS * torch.finfo(y.dtype).eps * (
+                slots.total(x.abs_()) + target.abs()
+            )
+            if not seen(left > 0):
+                return moved
+            going = (left > 0).to(y.dtype)  # a lane that is done does not depend on the others
+    return _rest_by_sorting(y, moved, slots, target, first, left > 0)
+
+
+def _end(y: Tensor, slots: Slots, residual: Tensor) -> Tensor:  # -> (R, batch)
+    """A lam on the other side of the root, 0 where 0 is the root: no feature is above, or below, `inside`."""
+    down = _over(y - slots.inside, slots.weight)
+    beyond = 0.0 if slots.beyond is None else slots.beyond
+    end = torch.where(residual > 0, down.amax(0) + beyond, 0.0)
+    return torch.where(residual < 0, down.amin(0) - beyond, end) if slots.two_sided else end
+
+
+def _by_sorting(y: Tensor, slots: Slots, target: Tensor, residual: Tensor) -> Tensor:
+    """The same by halving between the sorted breakpoints."""
+    end = _end(y, slots, residual)
+    first, last = torch.minimum(end, torch.zeros_like(end)), torch.maximum(end, torch.zeros_like(end))
+    points = torch.cat([_over(y - bound, slots.weight) for bound in (slots.low, slots.high)])
+    points = torch.minimum(torch.maximum(points, first), last)
+    points = torch.cat([first[None], points, last[None]]).sort(0).values
+    count = len(points)
+    start = torch.zeros_like(end, dtype=torch.int64)[None]
+    step = 1 << max((count - 2).bit_length() - 1, 0)
+    while step:
+        middle = (start + step).clamp_max(count - 2)
+        total = slots.total(slots.clip(y - slots.times(points.gather(0, middle)[0])))
+        start = torch.where(total >= target, middle, start)
+        step //= 2
+    lam, width = points.gather(0, start)[0], points.gather(0, start + 1)[0] - points.gather(0, start)[0]
+    moved = y - slots.times(lam)
+    x = slots.clip(moved)
+    free = (x == moved).to(y.dtype)
+    slope = (free if slots.weight is None else free * slots.weight.square()).sum(0)
+    excess = slots.total(x) - target
+    newton = torch.minimum((excess / torch.where(slope > 0, slope, 1.0)).clamp_min(0.0), width)
+    # Far from the set both breakpoints of a feature may have been rounded away from it.
+    between = torch.where(excess > 0, width / 2, 0.0)
+    return moved - slots.times(torch.where(slope > 0, newton, between))
+
+
+def _rest_by_sorting(
+    y: Tensor, moved: Tensor, slots: Slots, target: Tensor, residual: Tensor, left: Tensor
+) -> Tensor:
+    """`moved`, with the lanes that are left done again."""
+    index = left.flatten().nonzero()[:, 0]
+    lanes = (v.flatten(-2)[..., index] for v in (y, target, residual))
+    done = _by_sorting(next(lanes), slots.lanes(index, y.shape), *lanes)
+    return moved.flatten(1).index_copy(1, index, done).unflatten(1, moved.shape[1:])
+
+
+def _forward(y: Tensor, inward: bool, *slots: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return solve(y, Slots(*slots))
+
+
+def _keep(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
+    x, free, inverse = output
+    _, ctx.inward, *slots = inputs
+    ctx.mark_non_differentiable(free, inverse)
+    ctx.numbers = [None if isinstance(v, Tensor) else v for v in slots]
+    kept = (x, free, inverse, *(v if isinstance(v, Tensor) else None for v in slots))
+    ctx.save_for_backward(*kept)
+    ctx.save_for_forward(*kept)
+
+
+def _kept(ctx: Any) -> tuple[Tensor, Tensor, Tensor, Slots]:
+    x, free, inverse, *tensors = ctx.saved_tensors
+    both = zip(tensors, ctx.numbers, strict=True)
+    return x, free, inverse, Slots(*(number if tensor is None else tensor for tensor, number in both))
+
+
+def _backward(ctx: Any, v: Tensor, *_: Any) -> tuple[Any, ...]:
+    x, free, inverse, slots = _kept(ctx)
+    found = -onto_tangents(-v, x, slots) if ctx.inward else _derivative(v, free, inverse, slots)
+    return found, None, *(None for _ in slots.parts())
+
+
+def _derivative(v: Tensor, free: Tensor, inverse: Tensor, slots: Slots) -> Tensor:
+    """The Jacobian of the projection, symmetric: `free v` without its component along active rows."""
+    v = v * free
+    return v - slots.times(slots.total(v) * inverse) * free
+
+
+def onto_tangents(v: Tensor, x: Tensor, slots: Slots) -> Tensor:
+    """Onto the tangent cone at x: at a bound of a feature or a row, steps lead inwards or along it."""
+    low, high = _within(x, slots.low).neg_(), _within(slots.high, x)
+    total, size, near = slots.total(x), slots.total(x.abs()), ACTIVE * torch.finfo(x.dtype).eps
+    upper = torch.where(total >= slots.upper - near * (size + slots.upper.abs()), 0.0, torch.inf)
+    lower = torch.where(total <= slots.lower + near * (size + slots.lower.abs()), 0.0, -torch.inf)
+    cone = Slots(low, high, slots.weight, lower, upper, 0.0, None, slots.two_sided)
+    return solve(v, cone)[0] if tracing() else project(v, cone)  # no function within one, while tracing
+
+
+class _Nearest(Function):
+    """`solve` with a derivative: the Jacobian, or `v -> -P_T(-v)` with T the tangent cone at x."""
+
+    generate_vmap_rule = True
+    forward = staticmethod(_forward)
+    setup_context = staticmethod(_keep)
+    backward = staticmethod(_backward)
+
+    @staticmethod
+    def jvp(ctx: Any, v: Tensor, *_: Any) -> tuple[Tensor, None, None]:
+        """Forward mode; the Jacobian in any case."""
+        _, free, inverse, slots = _kept(ctx)
+        return _derivative(v, free, inverse, slots), None, None
+
+
+class _TracedNearest(Function):
+    """The same while a graph is recorded: torch.compile takes no function with a rule for forward mode."""
+
+    forward = staticmethod(_forward)
+    setup_context = staticmethod(_keep)
+    backward = staticmethod(_backward)
+
+
+def _tensor(bound: Bound, y: Tensor) -> Tensor:
+    return bound if isinstance(bound, Tensor) else y.new_tensor(bound)
+
+
+def _within(x: Bound, low: Bound) -> Tensor:
+    """Infinity where `x > low`, 0 where they are equal, in passes that cost less than a comparison."""
+    return ((x - low).sign_() * torch.inf).nan_to_num_(0.0, torch.inf)  # pyright: ignore
+
+
+def _over(down: Tensor, weight: Tensor | None) -> Tensor:
+    """`down / w`, 0 in slots without a feature."""
+    return down if weight is None else down * torch.where(weight > 0, weight, torch.inf).reciprocal()
+
+
+def _lanes(value: Tensor | float | None, index: Tensor, shape: torch.Size) -> Tensor | float | None:
+    if not isinstance(value, Tensor):
+        return value
+    return value.expand(shape).flatten(-2)[..., index]

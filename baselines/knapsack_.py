@@ -95,7 +95,9 @@ def _read(polyhedron: Polyhedron) -> _Set:
     one = np.count_nonzero(rows.C, axis=1) == 1
     fixed = np.abs(rows.C[one]).argmax(1)
     value = rows.d[one] / rows.C[one, fixed]
-    crossed = (value < low[fixed] - ROUNDING * (1 + np.abs(value))) | (value > high[fixed] + ROUNDING * (1 + np.abs(value)))
+    crossed = (value < low[fixed] - ROUNDING * (1 + np.abs(value))) | (
+        value > high[fixed] + ROUNDING * (1 + np.abs(value))
+    )
     low[fixed] = high[fixed] = value
     a, lower, upper = _merged(
         np.concatenate([rows.A, rows.C[~one]]),
@@ -103,14 +105,16 @@ def _read(polyhedron: Polyhedron) -> _Set:
         np.concatenate([rows.upper, rows.d[~one]]),
     )
     least, most = _range(a, low, high)
-    room = ROUNDING * (1 + np.abs(np.concatenate([lower, upper])[np.isfinite([lower, upper]).ravel()]).max(initial=0))
+    room = ROUNDING * (
+        1 + np.abs(np.concatenate([lower, upper])[np.isfinite([lower, upper]).ravel()]).max(initial=0)
+    )
     empty = bool(((lower > upper + room) | (least > upper + room) | (most < lower - room)).any())
-    return _Set(a, np.minimum(lower, upper), upper, low, high, rows.contradiction or bool(crossed.any()) or empty)
+    return _Set(
+        a, np.minimum(lower, upper), upper, low, high, rows.contradiction or bool(crossed.any()) or empty
+    )
 
 
-def _merged(
-    a: np.ndarray, lower: np.ndarray, upper: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _merged(a: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One row, with the tightest bounds, for all that are multiples of each other; `a` has unit norms."""
     cosines, kept = a @ a.T, []
     lower, upper = lower.copy(), upper.copy()
@@ -140,7 +144,18 @@ def _kernel(found: _Set) -> Kernel:
     starts = np.searchsorted(row, np.arange(len(found.a) + 1))
     low, high = found.low[index], found.high[index]
     ends = np.where(a > 0, low, -high), np.where(a > 0, high, -low)
-    constants = (starts, index, a, np.abs(a), np.sign(a), *ends, found.lower, found.upper, found.low, found.high)
+    constants = (
+        starts,
+        index,
+        a,
+        np.abs(a),
+        np.sign(a),
+        *ends,
+        found.lower,
+        found.upper,
+        found.low,
+        found.high,
+    )
 
     def run(y: Tensor) -> Tensor:
         y = y.contiguous()

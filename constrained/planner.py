@@ -27,7 +27,14 @@ import torch
 
 from ._survey import Alternative, Survey
 from .errors import InvalidInputError, UnsupportedSetError, lookup
-from .parameterizations import PARAMETERIZATIONS, AbstractParameterization, HalfSpaces, Knapsack, Refined, Strict
+from .parameterizations import (
+    PARAMETERIZATIONS,
+    AbstractParameterization,
+    HalfSpaces,
+    Knapsack,
+    Refined,
+    Strict,
+)
 from .parameterizations._interior import not_strict
 from .parameterizations.blocks import Blocks
 from .polyhedron import Polyhedron

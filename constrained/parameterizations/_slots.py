@@ -163,7 +163,9 @@ def _by_steps(y: Tensor, slots: Slots, target: Tensor, residual: Tensor) -> Tens
         end = end.addcmul(end, passed, value=-1.0).sub_(step)
         far = torch.lerp(far * ratio, before, passed)
         if k >= FIRST_LOOK and (k - FIRST_LOOK) % EVERY == 0:
-            left = residual.abs() - ROUNDINGS * torch.finfo(y.dtype).eps * (slots.total(x.abs_()) + target.abs())
+            left = residual.abs() - ROUNDINGS * torch.finfo(y.dtype).eps * (
+                slots.total(x.abs_()) + target.abs()
+            )
             if not seen(left > 0):
                 return moved
             going = (left > 0).to(y.dtype)  # a lane that is done does not depend on the others
@@ -193,25 +195,37 @@ def _by_sorting(y: Tensor, slots: Slots, target: Tensor, residual: Tensor) -> Te
         total = slots.total(slots.clip(y - slots.times(points.gather(0, middle)[0])))
         start = torch.where(total >= target, middle, start)
         step //= 2
-    lam, width = points.gather(0, start)[0], points.gather(0, start + 1)[0] - points.gather(0, start)[0]
+    left, right = points.gather(0, start)[0], points.gather(0, start + 1)[0]
+    between, slope = _excess_and_slope(y, slots, target, (left + right) / 2)
+    # A flat piece ends, far from the set, where breakpoints were rounded to one number: the root is there.
+    at_right = (slope == 0) & (between > 0)
+    lam = torch.where(at_right, right, left)
+    excess, here = _excess_and_slope(y, slots, target, lam)
+    step = excess / torch.where(slope > 0, slope, torch.where(here > 0, here, torch.inf))
+    step = torch.minimum(torch.maximum(step, left - lam), right - lam)
+    return (y - slots.times(lam)) - slots.times(step)
+
+
+def _excess_and_slope(y: Tensor, slots: Slots, target: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the sums at lam, beyond the target; the slope is that of the sum as lam falls."""
     moved = y - slots.times(lam)
     x = slots.clip(moved)
     free = (x == moved).to(y.dtype)
     slope = (free if slots.weight is None else free * slots.weight.square()).sum(0)
-    excess = slots.total(x) - target
-    newton = torch.minimum((excess / torch.where(slope > 0, slope, 1.0)).clamp_min(0.0), width)
-    # Far from the set both breakpoints of a feature may have been rounded away from it.
-    between = torch.where(excess > 0, width / 2, 0.0)
-    return moved - slots.times(torch.where(slope > 0, newton, between))
+    return slots.total(x) - target, slope
 
 
 def _rest_by_sorting(
     y: Tensor, moved: Tensor, slots: Slots, target: Tensor, residual: Tensor, left: Tensor
 ) -> Tensor:
-    """`moved`, with the lanes that are left done again."""
+    """`moved`, with the lanes that are left done again, and once more from there: for the last digits."""
     index = left.flatten().nonzero()[:, 0]
-    lanes = (v.flatten(-2)[..., index] for v in (y, target, residual))
-    done = _by_sorting(next(lanes), slots.lanes(index, y.shape), *lanes)
+    few, (point, goal, excess) = (
+        slots.lanes(index, y.shape),
+        (v.flatten(-2)[..., index] for v in (y, target, residual)),
+    )
+    done = _by_sorting(point, few, goal, excess)
+    done = _by_sorting(done, few, goal, few.total(few.clip(done)) - goal)
     return moved.flatten(1).index_copy(1, index, done).unflatten(1, moved.shape[1:])
 
 

@@ -130,7 +130,10 @@ class Knapsack(AbstractParameterization):
         shared = np.count_nonzero(rows.a, axis=0)
         if shared.max() > 1:
             j = int(np.argmax(shared))
-            one, two = rows.names[(rows.a[:, j] != 0).argmax()], rows.names[len(rows.a) - 1 - (rows.a[::-1, j] != 0).argmax()]
+            one, two = (
+                rows.names[(rows.a[:, j] != 0).argmax()],
+                rows.names[len(rows.a) - 1 - (rows.a[::-1, j] != 0).argmax()],
+            )
             return f"{one} and {two} share feature {j}; rows with several entries must have disjoint supports"
         return None
 
@@ -143,7 +146,9 @@ class Knapsack(AbstractParameterization):
         own[:, len(rows.a) :] = 1.0  # features in no row
         own = np.where(used, own, 0.0)
         sign, weight = np.sign(own)[..., None], np.abs(own)[..., None]
-        low, high = (np.where(used, table[:, index], 0.0)[..., None] for table in tables_of_bounds(_single(polyhedron)))
+        low, high = (
+            np.where(used, table[:, index], 0.0)[..., None] for table in tables_of_bounds(_single(polyhedron))
+        )
         low, high = np.where(sign < 0, -high, low) + 0.0, np.where(sign < 0, -low, high) + 0.0  # no -0.0
         pad = len(row) - len(rows.a)
         lower, upper = np.append(rows.lower, [-np.inf] * pad), np.append(rows.upper, [np.inf] * pad)
@@ -298,7 +303,9 @@ class _Rows(NamedTuple):
         zero = ~P.A.any(1)
         broken = (P.b[zero] < 0).any() or (P.lower[zero] > 0).any() or P.d[~P.C.any(1)].any()
         ends = np.where(self.a > 0, low, high), np.where(self.a > 0, high, low)
-        least, most = (np.where(self.a == 0, 0.0, self.a * np.where(self.a == 0, 0.0, end)).sum(1) for end in ends)
+        least, most = (
+            np.where(self.a == 0, 0.0, self.a * np.where(self.a == 0, 0.0, end)).sum(1) for end in ends
+        )
         crossed = (self.lower > self.upper) | (least > self.upper) | (most < self.lower)
         return bool(broken or (low > high).any() or crossed.any())
 

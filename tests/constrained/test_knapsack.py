@@ -18,7 +18,7 @@ NONE = -np.inf
 
 
 def uneven() -> tuple[np.ndarray, ...]:
-    """(a, lower, upper, low, high): rows of 4, 3 and 2 features and of unequal weights, three features in none."""
+    """(a, lower, upper, low, high): rows of 4, 3 and 2 features, unequal weights, three features in none."""
     a = np.zeros((3, 12))
     a[0, [0, 4, 7, 10]] = [1.0, -2.0, 0.5, 0.1]
     a[1, [1, 2, 9]], a[2, [3, 5]] = [3.0, 1.0, -1.0], [-0.3, -0.7]

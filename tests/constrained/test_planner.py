@@ -187,8 +187,9 @@ def test_blocks_get_their_methods_in_the_order_of_the_features():
 
 def test_too_many_kinds_of_blocks(monkeypatch):
     monkeypatch.setattr(_survey, "MAX_KINDS", 3)
-    assert plan(orders(3)).method == "blocks"
-    found = plan(orders(4))
+    bodies = [body(3, 8 + k) for k in range(4)]
+    assert plan(cn.Polyhedron.product(*bodies[:3])).method == "blocks"
+    found = plan(cn.Polyhedron.product(*bodies))
     assert found.method in ("gauge", "refined")
     (blocks,) = (other for other in found.alternatives if other.name == "blocks")
     assert "4 different blocks" in blocks.reason

@@ -1,4 +1,4 @@
-"""Variable fixing for a box cut by rows with disjoint supports, compiled, one point after the other.
+"""A box cut by rows with disjoint supports, compiled, one point after the other: Newton, variable fixing.
 
     min_x 1/2 ||x - y||^2,  low <= x <= high,  w x = t;     x = clip(y - lam w, low, high),  w > 0
 
@@ -7,12 +7,16 @@ With I the features that are not fixed, all but those that stay on a bound whate
     lam = (sum_I w y - (t - sum_fixed w x)) / sum_I w^2,
     below = sum_I w (low - (y - lam w))^+,  above = sum_I w ((y - lam w) - high)^+
 
-If below > above the sum at lam is too large, the root lies above lam, and what is below its bound there
-stays on it; if above is larger, what is above. lam is the root where both are equal. Each
-round takes time |I| and fixes at least one feature, in practice half of them: O(S) a row of S features.
-Source: Bitran and Hax, Disaggregation and resource allocation using convex knapsack problems with bounded
-variables, Management Science 27(4), 1981; Kiwiel, Variable fixing algorithms for the continuous quadratic
-knapsack problem, Journal of Optimization Theory and Applications 136, 2008.
+Newton's method, kept between what is known to be on either side, finds the root in some five passes. What it
+leaves, where the function is flat, goes through rounds of fixing. If below > above the sum at lam is too
+large, the root lies above lam, and what is below its bound there stays on it; if above is larger, what is
+above. lam is the root where both are equal. Each round takes time |I| and fixes at least one feature, in
+practice half of them: O(S) a row of S features.
+Source: Cominetti, Mascarenhas, Silva, A Newton's method for the continuous quadratic knapsack problem,
+Mathematical Programming Computation 6, 2014; Bitran and Hax, Disaggregation and resource allocation using
+convex knapsack problems with bounded variables, Management Science 27(4), 1981; Kiwiel, Variable fixing
+algorithms for the continuous quadratic knapsack problem, Journal of Optimization Theory and Applications
+136, 2008.
 """
 
 # pyright: reportUntypedFunctionDecorator=false

@@ -3,7 +3,7 @@
     x = clip(z - lam_r a_r, low, high),    lam_r such that  lower_r <= a_r x <= upper_r
 
 for a box, bounds may be infinite, cut by rows with disjoint supports: lam_r is 0 where clip(z) is within
-the bounds of row r, otherwise the root of a monotone, piecewise linear function, the sum of its row, see
+the bounds of row r, otherwise the root of a monotone, piecewise linear function, the sum of the row, see
 `_slots.py`.
 The orthogonal projection: onto the set, the identity on it. The clip comes last, so that bounds of features
 hold exactly, as in box.py; rows hold up to the rounding of their sums.
@@ -12,24 +12,24 @@ The gradient is one of two.
   "exact": the Jacobian: free features, those strictly between their bounds, without their component along
       rows that hold with equality. It is 0 for the others, whatever the loss: they never move again.
   "inward": v -> -P_T(-v), with T the tangent cone at x: a feature on its upper bound may only fall, one on
-      its lower bound only rise, a row at its bound only go back. The step of gradient descent in x, -v, is
-      brought to the nearest direction that stays in the set. It equals the exact one where no feature is on
-      a bound and no row at its own bound is left by it, is never blocked where -v leads into the set, and is
-      0 at a minimum of the loss over the set.
-      P_T(d) is the directional derivative of the projection at a point of the set. Backward mode only.
+      its lower bound only rise, a row at its bound only go back. -v, the step of gradient descent in x, is
+      brought to the nearest direction that stays in the set. The same as the exact one where no feature is
+      on a bound and no inequality at its own; not blocked where -v leads into the set; 0 at a minimum of the
+      loss over the set. P_T(d) is the directional derivative of the projection at a point of the set.
+      Of backward mode; forward mode, and an exported program, have the exact one.
 
 In strict mode bounds of rows are tightened by a few roundings of the sum, sums are then checked in float64,
 and samples that fail move towards the interior, see `_finish.py`.
-Cost: some 40 passes over the point, forward, 5 backward, 60 with "inward"; no products with rows.
+Cost: some 40 passes over the point; backward 10, with "inward" twice the forward ones. No products with rows.
 Source: Brucker, Operations Research Letters 3, 1984; Kiwiel, Mathematical Programming 112, 2008; derivative:
-Zarantonello, Projections on convex sets in Hilbert space, 1971; Hiriart-Urruty and Lemarechal, Convex
-Analysis and Minimization Algorithms I, III.5.3.
+Zarantonello, Projections on convex sets in Hilbert space and spectral theory, 1971; Hiriart-Urruty and
+Lemarechal, Convex Analysis and Minimization Algorithms I, 1993, III.5.3.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,12 +40,13 @@ from ..errors import UnsupportedSetError
 from ..polyhedron import Polyhedron
 from ..rounding import DOUBLE
 from ._base import AbstractParameterization
+from ._disjoint import Rows, inside_of, layout, single_rows
 from ._finish import strict_finish
 from ._guard import flatten, like, may_look, only_finite
 from ._interior import AbstractInterior
-from ._slots import Slots, project, seen
+from ._nearest import project
+from ._slots import Slots, seen
 from .box import DTYPES
-from .box import _bounds as bounds_of_features
 from .box import _tables as tables_of_bounds
 
 CHUNK = 256
@@ -66,8 +67,8 @@ class Knapsack(AbstractParameterization):
     Shapes: (*batch, n) -> (*batch, n). NaN or infinity makes its whole row NaN, in strict mode its sample.
 
     Raises:
-        UnsupportedSetError: two rows share a feature, or there is none; with `strict`, a row that holds with
-            equality on the whole set, at the call a dtype without a number between two bounds.
+        UnsupportedSetError: two rows share a feature, or there is none; with `strict`, an inequality that
+            holds with equality on the whole set, a dtype without a number between two bounds.
         InfeasibleError: an empty set.
         InvalidInputError: another `gradient`.
     """
@@ -92,7 +93,7 @@ class Knapsack(AbstractParameterization):
     def __init__(self, polyhedron: Polyhedron, **options: Any) -> None:
         super().__init__(polyhedron, **options)
         self.prepare_blank(polyhedron)
-        rows = _Rows.of(polyhedron)
+        rows = Rows.of(polyhedron)
         if rows.empty(polyhedron):
             analyse(polyhedron).check_not_empty()
         self._register_slots(polyhedron, rows)
@@ -116,32 +117,36 @@ class Knapsack(AbstractParameterization):
     @classmethod
     def accepts(cls, polyhedron: Polyhedron) -> str | None:
         """At least one row with several entries, and no feature in two of them."""
-        rows = _Rows.of(polyhedron)
+        rows = Rows.of(polyhedron)
         if not len(rows.a):
             return "none of its rows has several non-zero entries, so that it is a box"
         shared = np.count_nonzero(rows.a, axis=0)
         if shared.max() > 1:
             j = int(np.argmax(shared))
-            both = np.flatnonzero(rows.a[:, j])
-            one, two = rows.names[both[0]], rows.names[both[-1]]
+            one, two = (
+                rows.names[(rows.a[:, j] != 0).argmax()],
+                rows.names[len(rows.a) - 1 - (rows.a[::-1, j] != 0).argmax()],
+            )
             return f"{one} and {two} share feature {j}; rows with several entries must have disjoint supports"
         return None
 
-    def _register_slots(self, polyhedron: Polyhedron, rows: _Rows) -> None:
+    def _register_slots(self, polyhedron: Polyhedron, rows: Rows) -> None:
         """Where each feature goes, and the constants there."""
-        index, order = _layout(rows.a)  # (S, R), (n,)
+        index, order = layout(rows.a)  # (S, R), (n,)
         used, row = index >= 0, np.arange(index.shape[1])
         own = np.zeros(index.shape)
         own[:, : len(rows.a)] = rows.a[row[: len(rows.a)], index[:, : len(rows.a)]]
         own[:, len(rows.a) :] = 1.0  # features in no row
         own = np.where(used, own, 0.0)
         sign, weight = np.sign(own)[..., None], np.abs(own)[..., None]
-        tables = tables_of_bounds(_single(polyhedron))
-        low, high = (np.where(used, table[:, index], 0.0)[..., None] for table in tables)
+        low, high = (
+            np.where(used, table[:, index], 0.0)[..., None]
+            for table in tables_of_bounds(single_rows(polyhedron))
+        )
         low, high = np.where(sign < 0, -high, low) + 0.0, np.where(sign < 0, -low, high) + 0.0  # no -0.0
         pad = len(row) - len(rows.a)
         lower, upper = np.append(rows.lower, [-np.inf] * pad), np.append(rows.upper, [np.inf] * pad)
-        inside, room = _inside(weight[..., 0], low[0, ..., 0], high[0, ..., 0], lower, upper)
+        inside, room = inside_of(weight[..., 0], low[0, ..., 0], high[0, ..., 0], lower, upper)
         self.register_buffer("index", torch.tensor(np.maximum(index, 0)))
         self.register_buffer("order", torch.tensor(order))
         self.constant("sign", sign)  # (S, R, 1)
@@ -249,109 +254,6 @@ class Knapsack(AbstractParameterization):
                 f"method 'knapsack' has no strict mode for this set in {dtype}: no number of this dtype lies "
                 f"between the bounds of feature {self._refused[dtype]}; widen them or use a wider dtype"
             )
-
-
-class _Rows(NamedTuple):
-    """Rows with several entries, the largest of them 1 or -1, one for all multiples of a row.
-
-    Attributes:
-        a: (R, n). lower, upper: (R,), `upper` finite where either is.
-        names: of the rows in the set, for messages.
-    """
-
-    a: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    names: list[str]
-
-    @classmethod
-    def of(cls, P: Polyhedron) -> _Rows:
-        """Those of a set."""
-        found: dict[bytes, int] = {}
-        rows: list[np.ndarray] = []
-        bounds: list[tuple[float, float]] = []
-        names: list[str] = []
-        for name, a, low, high in _several(P):
-            largest = a[np.abs(a).argmax()]
-            unit, ends = a / largest, sorted((low / largest, high / largest))
-            at = found.setdefault((unit + 0.0).tobytes(), len(rows))
-            if at == len(rows):
-                rows.append(unit)
-                bounds.append((-np.inf, np.inf))
-                names.append(name)
-            bounds[at] = max(bounds[at][0], ends[0]), min(bounds[at][1], ends[1])
-        a = np.array(rows).reshape(-1, P.n)
-        lower, upper = np.array(bounds).reshape(-1, 2).T
-        flip = np.isposinf(upper)
-        a = np.where(flip[:, None], -a, a)
-        return cls(a, np.where(flip, -upper, lower), np.where(flip, -lower, upper), names)
-
-    def empty(self, P: Polyhedron) -> bool:
-        """Whether the set is empty, or so nearly that this needs a closer look."""
-        low, high = bounds_of_features(_single(P))
-        zero = ~P.A.any(1)
-        broken = (P.b[zero] < 0).any() or (P.lower[zero] > 0).any() or P.d[~P.C.any(1)].any()
-        ends = np.where(self.a > 0, low, high), np.where(self.a > 0, high, low)
-        least, most = (
-            np.where(self.a == 0, 0.0, self.a * np.where(self.a == 0, 0.0, end)).sum(1) for end in ends
-        )
-        crossed = (self.lower > self.upper) | (least > self.upper) | (most < self.lower)
-        return bool(broken or (low > high).any() or crossed.any())
-
-
-def _several(P: Polyhedron) -> list[tuple[str, np.ndarray, float, float]]:
-    """(name, row, lower, upper) of the rows with several entries and a finite bound."""
-    found = []
-    for name, rows, lower, upper in (("A", P.A, P.lower, P.b), ("C", P.C, P.d, P.d)):
-        bounded = np.isfinite(lower) | np.isfinite(upper)
-        for i in np.flatnonzero((np.count_nonzero(rows, axis=1) > 1) & bounded):
-            found.append((f"row {i} of {name}", rows[i], lower[i], upper[i]))
-    return found
-
-
-def _single(P: Polyhedron) -> Polyhedron:
-    """The rows with one entry."""
-    one, fixed = np.count_nonzero(P.A, axis=1) == 1, np.count_nonzero(P.C, axis=1) == 1
-    return Polyhedron(P.A[one], P.b[one], P.C[fixed], P.d[fixed], P.lower[one])
-
-
-def _layout(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # (R, n) -> (S, R'), (n,)
-    """The feature of each slot, -1 for none, and the slot of each feature.
-
-    Features in no row are shared out to rows of their own.
-    """
-    supports = [np.flatnonzero(row) for row in a]
-    size = max(len(support) for support in supports)
-    free = np.flatnonzero(~a.any(0))
-    supports += [free[i : i + size] for i in range(0, len(free), size)]
-    index = np.full((size, len(supports)), -1)
-    for r, support in enumerate(supports):
-        index[: len(support), r] = support
-    flat, order = index.flatten(), np.empty(a.shape[1], dtype=np.int64)
-    order[flat[flat >= 0]] = np.flatnonzero(flat >= 0)
-    return index, order
-
-
-def _inside(
-    weight: np.ndarray, low: np.ndarray, high: np.ndarray, lower: np.ndarray, upper: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """A point within all bounds, (S, R), well inside those of the rows if it can be; half its room, (R,)."""
-    x = np.clip(0.0, low, high)
-    start = (weight * x).sum(0)
-    up, down = weight * np.where(weight > 0, high - x, 0.0), weight * np.where(weight > 0, x - low, 0.0)
-    least, most = np.maximum(lower, start - down.sum(0)), np.minimum(upper, start + up.sum(0))
-    with np.errstate(invalid="ignore"):
-        quarter = np.where(np.isfinite(most - least), (most - least) / 4, 1.0)
-    target = np.clip(start, least + quarter, np.maximum(most - quarter, least + quarter))
-    move = target - start
-    for step, way in ((up, 1.0), (down, -1.0)):
-        unbounded = np.isinf(step)
-        share = np.where(unbounded.any(0), unbounded * 1.0, step)
-        share /= np.maximum((share * np.where(unbounded, weight, 1.0)).sum(0), np.finfo(float).tiny)
-        share = np.where(unbounded.any(0), share, share / np.where(weight > 0, weight, 1.0))
-        x = x + way * np.maximum(way * move, 0.0) * share
-    total = (weight * x).sum(0)
-    return x, np.maximum(np.minimum(upper - total, total - lower), 0.0) / 2
 
 
 def _same(bounds: np.ndarray) -> float | None:

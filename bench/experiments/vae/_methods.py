@@ -1,6 +1,6 @@
 """What is compared: a last step of the decoder with a kind of code, listed once, here.
 
-The first five make images in the cone cut by the box; `unconstrained` is the same network as
+The first six make images in the cone cut by the box; `unconstrained` is the same network as
 `test_time_projection` and is never projected. Methods that are named for their codes leave the images alone,
 so that the constraint on the code is the only difference to `unconstrained`.
 """
@@ -51,6 +51,7 @@ METHODS: tuple[Method, ...] = (
     Method("rays", "rays"),
     Method("gauge", "gauge"),
     Method("blocks", "blocks"),
+    Method("knapsack", "knapsack"),
     Method(PROJECTED, projects=True),
     Method(FREE, promises=False),
     Method("nonnegative_code", code="nonnegative", judged="codes"),

@@ -2,6 +2,7 @@
 
     half_spaces, rays    into the checkerboard cone, then the whole image scaled into the box
     gauge, blocks        into the cone cut by the box at once
+    knapsack             the same, the nearest point of it: a projection that is trained through
     identity             no constraint: trained alone, projected afterwards or never
 
 Scaling a whole image for the sake of its brightest pixel takes the contrast out of all others, which costs
@@ -47,10 +48,10 @@ class Output:
 
 OUTPUTS: tuple[Output, ...] = (
     Output("half_spaces", "half_spaces", scaled=True),
-    # Enumerating 16 rays and 768 lines takes a second; proving those of a file sound takes half a minute.
-    Output("rays", "rays", scaled=True, options={"cache": False}),
+    Output("rays", "rays", scaled=True),
     Output("gauge", "gauge"),
     Output("blocks", "blocks"),
+    Output("knapsack", "knapsack"),
     Output("identity", ""),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
@@ -62,7 +62,8 @@ def _panel(axes: Axes, rows: list[Row], chosen: dict[str, Style]) -> None:
         ends = row["test_loss_low"], row["test_loss_high"]
         if all(math.isfinite(end) for end in ends):
             axes.plot(ends, (i, i), color=style.colour, linewidth=1.5, solid_capstyle="butt")
-        axes.plot(value, i, **style.options() | {"linestyle": "none"})
+        options: dict[str, Any] = style.options() | {"linestyle": "none"}
+        axes.plot(value, i, **options)
         if row["method"] == REFERENCE:
             axes.axvline(value, color="#000000", linewidth=0.9, linestyle="--", zorder=0)
     optimum = rows[0]["optimum_test"]

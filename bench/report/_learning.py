@@ -86,7 +86,7 @@ def _row(row: Row) -> tuple[str, ...]:
     weight = f", weight {row['weight']:g}" if row["weight"] else ""
     return (
         code(row["method"]) + stopped,
-        _interval(row, "test_loss"),
+        with_ends(row, "test_loss"),
         NONE if row["method"] == REFERENCE else _difference(row, "test_difference"),
         NONE if row["method"] == REFERENCE else _difference(row, "difference_at_time"),
         number(row["raw_test_loss"]),
@@ -99,12 +99,13 @@ def _row(row: Row) -> tuple[str, ...]:
     )
 
 
-def _interval(row: Row, name: str) -> str:
+def with_ends(row: Row, name: str) -> str:
+    """A mean over seeds with its interval."""
     return interval(row[name], row[f"{name}_low"], row[f"{name}_high"], number)
 
 
 def _difference(row: Row, name: str) -> str:
-    text = _interval(row, name)
+    text = with_ends(row, name)
     return f"**{text}**" if better(row, name) else text
 
 
@@ -139,7 +140,8 @@ def _excess(rows: list[Row]) -> str:
         return NONE
     row = rows[0]
     least = row["optimum_val"] if math.isfinite(row["optimum_val"]) else 0.0
-    return interval(*(row[f"val_loss{end}"] - least for end in ("", "_low", "_high")), number)
+    value, low, high = (row[f"val_loss{end}"] - least for end in ("", "_low", "_high"))
+    return interval(value, low, high, number)
 
 
 def _rates(rows: list[Row]) -> list[Block]:

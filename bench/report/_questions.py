@@ -16,12 +16,12 @@ from .._cells import (
     plain_maps,
     where,
 )
-from .._numbers import count, interval, number, share, times
+from .._numbers import count, number, share, times
 from .._tables_io import COMMAND, Row, Tables
 from ..analyses import means
 from ..experiments.learning.methods import REFERENCE
 from ._document import Block, Bullets, Heading, Paragraph, code
-from ._learning import better, worse
+from ._learning import better, with_ends, worse
 from ._pictures import Pictures
 
 QUESTIONS = (
@@ -168,8 +168,7 @@ def best_embedded(rows: list[Row]) -> Row | None:
 
 
 def _best_item(task: str, row: Row) -> str:
-    text = interval(*(row[f"test_difference{end}"] for end in ("", "_low", "_high")), number)
-    at_time = interval(*(row[f"difference_at_time{end}"] for end in ("", "_low", "_high")), number)
+    text, at_time = with_ends(row, "test_difference"), with_ends(row, "difference_at_time")
     return (
         f"{code(task)}: {code(row['method'])} reaches a test loss of {number(row['test_loss'])}; minus that "
         f"of {code(REFERENCE)}: {text}; the same of the validation loss at equal training time: {at_time}; "
@@ -197,7 +196,7 @@ def _generative(tables: Tables) -> list[Block]:
     best = max(embedded, key=lambda row: row["val_elbo"])
     won = [row["method"] for row in embedded if row["val_difference_low"] > 0]
     lost = [row["method"] for row in embedded if row["val_difference_high"] < 0]
-    text = interval(*(best[f"val_difference{end}"] for end in ("", "_low", "_high")), number)
+    text = with_ends(best, "val_difference")
     items = [
         f"Validation ELBO of {code(best['method'])} minus that of {code(best['reference'])}: {text} nats "
         f"({count(best['seeds'])} seeds). Better with the whole interval: {_named(won)}; worse: "

@@ -117,7 +117,9 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Settings, Path, bool]:
     results, fresh, preset = (options.pop(name) for name in ("results", "fresh", "preset"))
     if options["methods"]:
         options["methods"] = (*options["methods"], REFERENCE)
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items() if v is not None}
+    given: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in options.items() if v is not None
+    }
     try:
         return Settings(**PRESETS[preset] | given), results, fresh
     except ConstraintError as error:

@@ -2,8 +2,8 @@
 
     half_spaces, rays    into the checkerboard cone, then the whole image scaled into the box
     gauge                into the cone cut by the box at once, along the ray from an interior point
-    blocks               the same tile by tile, by the gauge and a search for a nearer point
-    knapsack             the nearest point of the same set: a projection that is trained through
+    knapsack             the nearest point of that set: a projection that is trained through
+    blocks               the same tile by tile, each by the map that `plan` chooses for it
     identity             no constraint: trained alone, projected afterwards or never
 
 Scaling a whole image for the sake of its brightest pixel takes the contrast out of all others, which costs
@@ -48,13 +48,13 @@ class Output:
 
 
 INWARD = {"gradient": "inward"}
-"""For the maps that have it: pixels on a bound come off it again, worth 1 to 4 nats here."""
+"""With its own derivative a pixel that is once on its bound stays there."""
 
 OUTPUTS: tuple[Output, ...] = (
     Output("half_spaces", "half_spaces", scaled=True, options=INWARD),
     Output("rays", "rays", scaled=True),
     Output("gauge", "gauge", options=INWARD),
-    Output("blocks", "blocks", options={"methods": "refined"}),
+    Output("blocks", "blocks", options=INWARD),
     Output("knapsack", "knapsack", options=INWARD),
     Output("identity", ""),
 )

@@ -20,7 +20,7 @@ class VaeSamples(AbstractFigure):
     caption = (
         "Samples of the prior from each method whose images are in the set; a tile whose sum has the wrong "
         "sign is framed and crossed. On the right the tiles of the first sample, + and - being the sign of "
-        "the sum, and the share of broken tiles. On top, what the constraint asks for."
+        "the sum: from the first corner on, at most 0 and at least 0 take turns, as on a checkerboard."
     )
 
     def data(self, rows: list[Row]) -> list[Row]:

@@ -1,8 +1,9 @@
 """The last step of the decoder: from k numbers to an image in the set, or just to an image.
 
     half_spaces, rays    into the checkerboard cone, then the whole image scaled into the box
-    gauge, blocks        into the cone cut by the box at once
-    knapsack             the same, the nearest point of it: a projection that is trained through
+    gauge                into the cone cut by the box at once, along the ray from an interior point
+    knapsack             the nearest point of that set: a projection that is trained through
+    blocks               the same tile by tile, each by the map that `plan` chooses for it
     identity             no constraint: trained alone, projected afterwards or never
 
 Scaling a whole image for the sake of its brightest pixel takes the contrast out of all others, which costs
@@ -48,6 +49,7 @@ class Output:
 
 INWARD = {"gradient": "inward"}
 """With its own derivative a pixel that is once on its bound stays there."""
+
 OUTPUTS: tuple[Output, ...] = (
     Output("half_spaces", "half_spaces", scaled=True, options=INWARD),
     Output("rays", "rays", scaled=True),

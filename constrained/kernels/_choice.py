@@ -83,13 +83,13 @@ def usable(x: Tensor, n: int, rows: int, products: int = 1, most: int = MOST) ->
         and (x.is_cuda or interpreted())
         and x.dtype in DTYPES
         and n <= MOST
-        and rows <= most
+        and 0 < rows <= most
         and wins(n, rows, products)
         and _possible()
     )
 
 
-@cache
+@torch.compiler.assume_constant_result
 def wins(n: int, rows: int, products: int) -> bool:
     """Whether the fused kernel should be the faster one."""
     fused, plain = model(n, rows, products)

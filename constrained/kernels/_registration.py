@@ -16,6 +16,11 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
+def runs_kernels(x: Tensor) -> bool:
+    """Whether the operators run their kernels on `x`, and not the formula in operators of torch."""
+    return x.device.type == "cuda" or interpreted()
+
+
 def register(
     name: str,
     run: Callable[..., Any],

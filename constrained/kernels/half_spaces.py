@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..parameterizations._guard import largest
-from ._registration import interpreted, register, samples_first
+from ._registration import register, runs_kernels, samples_first
 from .move import plain as plain_move
 from .move import plain_backward as plain_move_backward
 
@@ -53,7 +53,7 @@ def forward(
         finish_margin, shifting: of the move, see `move.py`.
         inward, reduced, store: likewise.
     """
-    if x.is_cuda or interpreted():
+    if runs_kernels(x):
         from .triton_ import half_spaces as kernels
 
         return kernels.forward(
@@ -116,7 +116,7 @@ def backward(
 ) -> Tensor:  # (batch, n), in the dtype of x
     """The gradient of `x` for one of the value; `pulls` are `1 / |k_i|^2`, for `gradient="inward"`."""
     arguments = (v, x, rows, inverse, pulls, finish, signs, replaced, worst, h, finish_gain, shifting)
-    if x.is_cuda or interpreted():
+    if runs_kernels(x):
         from .triton_ import half_spaces as kernels
 
         return kernels.backward(*arguments)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..parameterizations._guard import largest, without_overflow
 from ..parameterizations._moves import AbstractMove, Scaling, Shifting
-from ._registration import interpreted, register, samples_first
+from ._registration import register, runs_kernels, samples_first
 
 INSIDE, REPLACED = -1, -2
 """What stands for the worst row of a sample that was not moved, and of one that the guard replaced."""
@@ -56,7 +56,7 @@ def forward(
         reduced: whether products may be made in TF32.
         store: of the value.
     """
-    if x.is_cuda or interpreted():
+    if runs_kernels(x):
         from .triton_ import move as kernels
 
         return kernels.forward(
@@ -110,7 +110,7 @@ def backward(
     inward: bool,
 ) -> Tensor:  # (batch, n), in the dtype of x
     """The gradient of `x` for one of the value."""
-    if x.is_cuda or interpreted():
+    if runs_kernels(x):
         from .triton_ import move as kernels
 
         return kernels.backward(v, x, rows, target, worst, h, gain, shifting, inward)

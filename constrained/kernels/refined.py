@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._registration import interpreted, register, samples_first
+from ._registration import register, runs_kernels, samples_first
 from .move import _of
 
 
@@ -37,7 +37,7 @@ def forward(
 ) -> Tensor:  # (batch, n), in the dtype of the normals
     """The pulled point; `keep` is `1 - alpha / 2`, the other constants are those of `Refined`."""
     arguments = (x, normals, bias, start, factor, gram, inverse_depths, target, steps, keep, shifting)
-    if x.is_cuda or interpreted():
+    if runs_kernels(x):
         from .triton_ import refined as kernels
 
         return kernels.forward(*arguments, reduced)

@@ -90,5 +90,10 @@ def block(batch: int, rows: int, device: torch.device) -> int:
     return most
 
 
+def warps(rows: int) -> int:
+    """Of a program that holds so many rows in registers: at 128 rows, 4 warps spill thousands of bytes."""
+    return max(4, rows // 8)
+
+
 def _processors(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1

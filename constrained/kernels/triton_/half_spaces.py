@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from . import move
-from ._level import TERMS, block, power_of_two, relu
+from ._level import TERMS, block, power_of_two, relu, warps
 
 
 @triton.jit
@@ -148,7 +148,8 @@ def forward(
             x, rows.contiguous(), inverse.contiguous(), rows if upper is None else upper.contiguous(),
             rows if lower is None else lower.contiguous(), y, signs, replaced, batch, n, q,
             *(margin or (0.0,) * 5),
-            SAMPLES=samples, TERMS=TERMS, ROWS=width, UPPER=upper is not None, LOWER=lower is not None,
+            SAMPLES=samples, TERMS=TERMS, ROWS=width, num_warps=warps(width),
+            UPPER=upper is not None, LOWER=lower is not None,
             STRICT=bool(finish), PRECISION="tf32" if reduced and not finish else "ieee",
         )  # fmt: skip
     if finish:
@@ -182,7 +183,8 @@ def backward(
         _backward[(triton.cdiv(batch, samples),)](
             v, rows.contiguous(), inverse.contiguous(), rows if pulls is None else pulls.contiguous(),
             signs.contiguous(), back, batch, n, q,
-            SAMPLES=samples, TERMS=TERMS, ROWS=width, INWARD=pulls is not None, PRECISION="ieee",
+            SAMPLES=samples, TERMS=TERMS, ROWS=width, num_warps=warps(width),
+            INWARD=pulls is not None, PRECISION="ieee",
         )  # fmt: skip
     if finish:
         only = replaced.contiguous().view(torch.int8)

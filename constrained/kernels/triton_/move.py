@@ -12,9 +12,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._level import TERMS, block, lerp, power_of_two, relu, worst_row
+from ._level import TERMS, block, lerp, power_of_two, relu, warps, worst_row
 
-FEATURES = 128
+ENTRIES = 2048
+"""Of a tile of points in an update, 16 a thread; 128 features of a sample are 512 bytes."""
 
 
 @triton.jit
@@ -154,7 +155,8 @@ def forward(
         x, rows.contiguous(), bias.contiguous(), target.contiguous(), anchor if strict else target,
         x if given is None else given.contiguous(), worst if only is None else only, y, worst, h, batch, n, q,
         *numbers, float(n**0.5),
-        SAMPLES=samples, TERMS=TERMS, ROWS=width, FEATURES=power_of_two(n, 16, FEATURES),
+        SAMPLES=samples, TERMS=TERMS, ROWS=width, FEATURES=power_of_two(n, 16, ENTRIES // samples),
+        num_warps=warps(width),
         SHIFTING=shifting, STRICT=strict, GIVEN=given is not None, ONLY=only is not None,
         PRECISION="tf32" if reduced and not strict else "ieee",
     )  # fmt: skip
@@ -183,7 +185,7 @@ def backward(
     _backward[(triton.cdiv(batch, samples),)](
         v, x, rows.contiguous(), target.contiguous(), worst.contiguous(), h.contiguous(),
         worst if only is None else only, back, batch, n, q, gain, torch.finfo(torch.float32).tiny,
-        SAMPLES=samples, FEATURES=power_of_two(n, 16, FEATURES),
+        SAMPLES=samples, FEATURES=power_of_two(n, 16, 128),
         SHIFTING=shifting, INWARD=inward, ONLY=only is not None,
     )  # fmt: skip
     return back

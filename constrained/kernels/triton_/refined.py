@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._level import TERMS, block, power_of_two, relu
+from ._level import TERMS, block, power_of_two, relu, warps
 
 
 @triton.jit
@@ -43,14 +43,13 @@ def _forward(
     s = tl.dot(q, tl.load(start + square, mask=both, other=0.0), input_precision=PRECISION)
     s = tl.where(real[None, :], s, 0.0)
     v = s
-    tile = tl.load(factor + square, mask=both, other=0.0)
+    again = tl.load(factor + square, mask=both, other=0.0)
     for _ in range(1, steps):
-        v = tl.dot(tl.abs(v), tile, s + keep * v, input_precision=PRECISION)
+        v = tl.dot(tl.abs(v), again, s + keep * v, input_precision=PRECISION)
         v = tl.where(real[None, :], v, 0.0)
     mu = relu(v)
-    squared = tl.sum(
-        mu * tl.dot(mu, tl.load(gram + square, mask=both, other=0.0), input_precision=PRECISION), 1
-    )
+    products = tl.dot(mu, tl.load(gram + square, mask=both, other=0.0), input_precision=PRECISION)
+    squared = tl.sum(mu * products, 1)
     depths = tl.load(inverse_depths + i, mask=real, other=0.0)[None, :]
     level = relu(tl.max(tl.where(real[None, :], q * depths, -float("inf")), 1))
     size = tl.sqrt_rn(squares)
@@ -89,11 +88,11 @@ def forward(
     if not batch:
         return y
     width = power_of_two(m, 16, 128)
-    samples = block(batch, width, x.device)
+    samples = block(batch, width, x.device) if width < 64 else 16
     constants = (normals, bias, start, factor, gram, inverse_depths, target)
     _forward[(triton.cdiv(batch, samples),)](
         x, *(v.contiguous() for v in constants), y, batch, n, m, steps, keep,
-        SAMPLES=samples, TERMS=TERMS, ROWS=width, SHIFTING=shifting,
+        SAMPLES=samples, TERMS=TERMS, ROWS=width, num_warps=warps(width), SHIFTING=shifting,
         PRECISION="tf32" if reduced else "ieee",
     )  # fmt: skip
     return y

@@ -48,21 +48,25 @@ class Rates:
 
 RATES = Rates()
 _enabled = os.environ.get("CONSTRAINED_FUSED", "1") != "0"
+_always = False
 
 
 @contextmanager
-def fused(enabled: bool = True) -> Iterator[None]:
+def fused(enabled: bool = True, always: bool = False) -> Iterator[None]:
     """Within it the fused kernels may be taken, or with False are not; for the process, not for a thread.
+
+    With `always`, they are taken wherever they can run, though the model prefers the library.
 
     The environment variable CONSTRAINED_FUSED=0 does the same from the start. A compiled graph is bound to
     what held when it was traced.
     """
-    global _enabled
-    before, _enabled = _enabled, enabled
+    global _enabled, _always
+    before = _enabled, _always
+    _enabled, _always = enabled, always
     try:
         yield
     finally:
-        _enabled = before
+        _enabled, _always = before
 
 
 def usable(x: Tensor, n: int, rows: int, products: int = 1, most: int = MOST) -> bool:
@@ -84,7 +88,7 @@ def usable(x: Tensor, n: int, rows: int, products: int = 1, most: int = MOST) ->
         and x.dtype in DTYPES
         and n <= MOST
         and 0 < rows <= most
-        and wins(n, rows, products)
+        and (_always or wins(n, rows, products))
         and _possible()
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import CustomOpDef
 
 
 def interpreted() -> bool:
@@ -22,24 +21,26 @@ def runs_kernels(x: Tensor) -> bool:
 
 
 def register(
-    name: str,
+    schema: str,
     run: Callable[..., Any],
     fake: Callable[..., Any],
     fold: Callable[..., Any],
     autograd: tuple[Callable[..., Any], Callable[..., Any]] | None = None,
-) -> CustomOpDef:
-    """`torch.ops.constrained.<name>`.
+) -> Any:
+    """An operator of `torch.ops.constrained`.
 
     Args:
-        name: of the operator.
-        run: what it does, on every device; its annotations are the schema.
+        schema: its name, arguments and values; written out, since not every torch reads it from annotations.
+        run: what it does, on every device.
         fake: shapes and dtypes of the value, for graphs.
         fold: the rule for `torch.func.vmap`.
         autograd: what to keep for the backward pass, and that pass.
     """
-    op = torch.library.custom_op(f"constrained::{name}", run, mutates_args=())
+    name, arguments = schema.split("(", 1)
+    op = torch.library.custom_op(f"constrained::{name}", run, mutates_args=(), schema="(" + arguments)
     op.register_fake(fake)
-    op.register_vmap(fold)
+    if hasattr(op, "register_vmap"):  # torch 2.5
+        op.register_vmap(fold)
     if autograd is not None:
         keep, back = autograd
         op.register_autograd(back, setup_context=keep)

@@ -204,7 +204,19 @@ def _fold_back(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[An
     return samples_first(gradient_of_half_spaces, (0, 1, 6, 7, 8, 9), info, in_dims, arguments)
 
 
-half_spaces = register("half_spaces", forward, _fake, _fold, (_keep, _back))
+half_spaces = register(
+    "half_spaces(Tensor x, Tensor rows, Tensor inverse, Tensor? upper, Tensor? lower, Tensor[] finish, "
+    "float[] margin, float[] finish_margin, bool shifting, bool inward, bool reduced, ScalarType store) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    forward,
+    _fake,
+    _fold,
+    (_keep, _back),
+)
 gradient_of_half_spaces = register(
-    "half_spaces_backward", backward, lambda v, x, *_: x.new_empty(x.shape), _fold_back
+    "half_spaces_backward(Tensor v, Tensor x, Tensor rows, Tensor inverse, Tensor? pulls, Tensor[] finish, "
+    "Tensor signs, Tensor replaced, Tensor worst, Tensor h, float finish_gain, bool shifting) -> Tensor",
+    backward,
+    lambda v, x, *_: x.new_empty(x.shape),
+    _fold_back,
 )

@@ -180,5 +180,18 @@ def _fold_back(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[An
     return samples_first(gradient_of_move, (0, 1, 4, 5), info, in_dims, arguments)
 
 
-move = register("move", forward, _fake, _fold, (_keep, _back))
-gradient_of_move = register("move_backward", backward, lambda v, x, *_: x.new_empty(x.shape), _fold_back)
+move = register(
+    "move(Tensor x, Tensor rows, Tensor bias, Tensor target, Tensor? anchor, Tensor? given, float[] margin, "
+    "bool shifting, bool inward, bool reduced, ScalarType store) -> (Tensor, Tensor, Tensor)",
+    forward,
+    _fake,
+    _fold,
+    (_keep, _back),
+)
+gradient_of_move = register(
+    "move_backward(Tensor v, Tensor x, Tensor rows, Tensor target, Tensor worst, Tensor h, float gain, "
+    "bool shifting, bool inward) -> Tensor",
+    backward,
+    lambda v, x, *_: x.new_empty(x.shape),
+    _fold_back,
+)

@@ -160,5 +160,18 @@ def _fold_back(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[An
     return samples_first(gradient_of_pull, (0, 1), info, in_dims, arguments)
 
 
-pull = register("pull", forward, _fake, _fold, (_keep, _back))
-gradient_of_pull = register("pull_backward", backward, lambda g, x, *_: x.new_empty(x.shape), _fold_back)
+pull = register(
+    "pull(Tensor x, Tensor normals, Tensor bias, Tensor start, Tensor factor, Tensor gram, "
+    "Tensor inverse_depths, Tensor target, int steps, float keep, bool shifting, bool reduced) -> Tensor",
+    forward,
+    _fake,
+    _fold,
+    (_keep, _back),
+)
+gradient_of_pull = register(
+    "pull_backward(Tensor g, Tensor x, Tensor normals, Tensor bias, Tensor start, Tensor factor, "
+    "Tensor gram, Tensor inverse_depths, Tensor target, int steps, float keep, bool shifting) -> Tensor",
+    backward,
+    lambda g, x, *_: x.new_empty(x.shape),
+    _fold_back,
+)

@@ -90,7 +90,13 @@ def test_the_switch(monkeypatch):
         assert not kernels.usable(x, 7, 5)
         with kernels.fused(True):
             assert kernels.usable(x, 7, 5)
-    assert kernels.usable(x, 4096, 4096) and not kernels.usable(x, 4097, 5) and not kernels.usable(x, 7, 4097)
+    assert kernels.usable(x, 4096, 4096)
+    monkeypatch.setattr(kernels._choice, "wins", lambda *_: False)
+    assert not kernels.usable(x, 7, 5)
+    with kernels.fused(always=True):
+        assert kernels.usable(x, 7, 5)
+    monkeypatch.setattr(kernels._choice, "wins", lambda *_: True)
+    assert not kernels.usable(x, 4097, 5) and not kernels.usable(x, 7, 4097)
     assert not kernels.usable(x, 7, 0) and not kernels.usable(latent(), 7, 5)
     monkeypatch.setattr(kernels._choice, "_found", lambda: False)
     assert not kernels.usable(x, 7, 5)
@@ -237,7 +243,7 @@ def test_the_kernels_compile_for_a_device_that_is_not_here(name):
         text = compiled(name, **options)
         assert ".target sm_80" in text and "fma.rn.f32" in text
         # Neither TF32 nor divisions and roots that are not rounded to nearest.
-        assert "tf32" not in text and ".approx" not in text and ".full." not in text
+        assert "tf32" not in text and "mma" not in text and ".approx" not in text and ".full." not in text
 
 
 @pytest.mark.cuda

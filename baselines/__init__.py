@@ -29,6 +29,7 @@ from .daqp_ import Daqp
 from .differentiable import DifferentiableProjection
 from .highs_ import Highs
 from .isotonic_ import ClosedIsotonic
+from .knapsack_ import ClosedKnapsack
 from .orthogonal_rows_ import ClosedOrthogonal
 from .osqp_ import Osqp
 from .piqp_ import Piqp
@@ -55,6 +56,7 @@ PROJECTIONS: tuple[type[AbstractProjection], ...] = (
     ClosedSimplex,
     ClosedIsotonic,
     ClosedOrthogonal,
+    ClosedKnapsack,
     Cvxpy,
     CvxpyOsqp,
     CvxpyDaqp,

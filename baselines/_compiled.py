@@ -1,7 +1,8 @@
-"""The compiled method for a batch: its points shared out to as many threads as torch uses."""
+"""The compiled methods for a batch: its points shared out to as many threads as torch uses."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
@@ -34,18 +35,23 @@ class Compiled:
     def __call__(self, e: Tensor, norm: Tensor) -> tuple[Tensor, Tensor]:
         """(q, m) `A x - h` and (q,) the norms of the points: multipliers (q, m), KKT residuals (q,)."""
         u, kkt = torch.empty_like(e), torch.empty_like(norm)
-        arrays = [v.numpy() for v in (e, norm, u, kkt)]
-        parts = max(1, min(torch.get_num_threads(), len(e) // FEWEST))
-        ends = [len(e) * part // parts for part in range(parts + 1)]
-        pieces = [[v[i:j] for v in arrays] for i, j in zip(ends[:-1], ends[1:], strict=True)]
-        others = [_pool().submit(self._multipliers, *piece) for piece in pieces[1:]]
-        self._multipliers(*pieces[0])
-        for other in others:
-            other.result()
+        in_parts(self._multipliers, (), (e, norm, u, kkt))
         return u, kkt
+
+
+def in_parts(kernel: Callable[..., None], constants: tuple, batch: tuple[Tensor, ...]) -> None:
+    """`kernel(*constants, *batch)`, the points of the tensors in `batch` shared out to threads."""
+    arrays, count = [v.numpy() for v in batch], len(batch[0])
+    parts = max(1, min(torch.get_num_threads(), count // FEWEST))
+    ends = [count * part // parts for part in range(parts + 1)]
+    pieces = [[v[i:j] for v in arrays] for i, j in zip(ends[:-1], ends[1:], strict=True)]
+    others = [_pool().submit(kernel, *constants, *piece) for piece in pieces[1:]]
+    kernel(*constants, *pieces[0])
+    for other in others:
+        other.result()
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
     """Threads that are kept, since starting them takes longer than a part of a small batch."""
-    return ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="batched_active_set")
+    return ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="compiled_projection")

@@ -36,7 +36,11 @@ def _validate(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    """Measure a grid with pytest; arguments are pytest's (--grid, --filter, --raw, --fresh, --cache, ...)."""
+    """Train an experiment, run NAME; or measure a grid with pytest, whose arguments it takes (--grid)."""
+    from .experiments import EXPERIMENTS
+
+    if argv and argv[0] in EXPERIMENTS:
+        return EXPERIMENTS[argv[0]](argv[1:])
     import pytest
 
     from .machine import ROOT

@@ -29,15 +29,17 @@ def violations(polyhedron: Polyhedron, x: np.ndarray) -> np.ndarray:  # (q, n) -
 
 
 def _excess(x: np.ndarray, rows: np.ndarray, bound: np.ndarray) -> np.ndarray:  # (q, n), (m, n) -> (q, m)
-    """`x @ rows.T - bound` in float64, exact where its sign would be a matter of rounding."""
-    value = x @ rows.T - bound
+    """`x @ rows.T - bound` for finite bounds, in float64, exact where its sign is a matter of rounding."""
+    rows, bound = rows[np.isfinite(bound)], bound[np.isfinite(bound)]
     terms = np.count_nonzero(rows, axis=1)
     alone = (terms <= 1) & np.isin(np.abs(rows).sum(1), (0.0, 1.0))  # no rounding but that of one difference
-    size = np.abs(x) @ np.abs(rows).T + np.where(np.isfinite(bound), np.abs(bound), 0.0)
-    error = np.where(alone, 0.0, (terms + 2) * np.finfo(np.float64).eps * size)
+    single = x[:, np.abs(rows[alone]).argmax(1)] * rows[alone].sum(1) - bound[alone]
+    rows, bound, terms = rows[~alone], bound[~alone], terms[~alone]
+    value = x @ rows.T - bound
+    error = (terms + 2) * np.finfo(np.float64).eps * (np.abs(x) @ np.abs(rows).T + np.abs(bound))
     for i, j in np.argwhere((np.abs(value) <= error) & (error > 0)):
         value[i, j] = _exactly(x[i], rows[j], float(bound[j]))
-    return value
+    return np.concatenate([value, single], axis=1)
 
 
 def _exactly(x: np.ndarray, row: np.ndarray, bound: float) -> float:

@@ -18,6 +18,7 @@ from constrained.errors import InvalidInputError
 
 from ._tables_io import MACHINE, write_table
 from .experiments.learning.tables import learning_tables
+from .experiments.vae.tables import vae_tables
 from .machine import identity, machine_folder, machine_name
 from .robustness import robustness_table
 from .rows import RESULTS, Run, read_runs, write_atomic
@@ -26,7 +27,7 @@ from .timing import is_stable, ratio_interval
 
 Row = dict[str, Any]
 
-KINDS = ("inference", "mnist_projection", "robustness", "learning")
+KINDS = ("inference", "mnist_projection", "robustness", "learning", "vae")
 ACCURATE = 1e-6
 """A projection counts as the best one of a cell only if it came this near the true projection."""
 
@@ -84,6 +85,8 @@ def _write_folder(folder: Path, runs: dict[str, Run]) -> list[Path]:
         found |= _experiment_rows(run.rows)
     if (run := runs.get("learning")) is not None:
         found |= learning_tables(run.rows)
+    if (run := runs.get("vae")) is not None:
+        found |= vae_tables(run.rows, run.header["settings"])
     if (run := runs.get("robustness")) is not None:
         found["robustness"] = robustness_table(run.rows).to_dict("records")
     written = []

@@ -20,6 +20,7 @@ from .parameterizations import (
     Box,
     Gauge,
     HalfSpaces,
+    Knapsack,
     Monotone,
     Rays,
     Refined,
@@ -53,6 +54,8 @@ LARGE = 200_000
 """Entries of the rows from which a third of the points is used."""
 REFINED_STEPS = 10
 """What `refined` as a rule ends with: 5 to 14 on random cones of all sizes."""
+KNAPSACK_PASSES = 30
+"""Of `knapsack` over a point, about: seven steps of three, and what comes before and after."""
 WIDTH = 100
 """Characters of a reason in the report."""
 CLOSED_FORMS = (Box, Simplex, Monotone)
@@ -167,7 +170,7 @@ class Survey:
             return all(part.exact for part in self.parts)
         if name == HalfSpaces.name:
             return self.analysis.orthogonal_rows
-        return name in {entry.name for entry in CLOSED_FORMS}
+        return name in {entry.name for entry in (*CLOSED_FORMS, Knapsack)}
 
     def distortion(self, name: str) -> float:
         """Of the method, which serves the set."""
@@ -253,6 +256,7 @@ COSTS: dict[str, Callable[[Survey], float]] = {
     Simplex.name: lambda survey: survey.polyhedron.n * (4 + np.log2(survey.polyhedron.n)),
     Monotone.name: lambda survey: survey.polyhedron.n * (1 + np.log2(survey.polyhedron.n)) ** 2,
     HalfSpaces.name: lambda survey: 2 * (survey.polyhedron.m + survey.polyhedron.p) * survey.polyhedron.n,
+    Knapsack.name: lambda survey: KNAPSACK_PASSES * survey.polyhedron.n,
     Blocks.name: lambda survey: sum(
         len(same) * part.cost for same, part in zip(survey.kinds, survey.parts, strict=True)
     ),

@@ -2,10 +2,11 @@
 
 In this order, the first that serves:
   1. an orthogonal projection in closed form: box, simplex, monotone, half_spaces where rows are orthogonal;
-  2. blocks, if all of them are such projections;
-  3. half_spaces, if the condition number of the rows at unit norm is at most MAX_CONDITION;
-  4. blocks, if there are several, of at most MAX_KINDS kinds;
-  5. shift, where a direction leads away from all rows, or gauge, whichever moves points less; refined where
+  2. knapsack, another orthogonal projection, if no feature is in two rows with several entries;
+  3. blocks, if all of them are such projections;
+  4. half_spaces, if the condition number of the rows at unit norm is at most MAX_CONDITION;
+  5. blocks, if there are several, of at most MAX_KINDS kinds;
+  6. shift, where a direction leads away from all rows, or gauge, whichever moves points less; refined where
      that is more than DISTORTION times as far as the orthogonal projection and its set-up fits the budget.
 
 The distortion of a map is the median, over seeded points around the set, of how far it moves a point,
@@ -26,7 +27,14 @@ import torch
 
 from ._survey import Alternative, Survey
 from .errors import InvalidInputError, UnsupportedSetError, check_choice, lookup
-from .parameterizations import PARAMETERIZATIONS, AbstractParameterization, HalfSpaces, Refined, Strict
+from .parameterizations import (
+    PARAMETERIZATIONS,
+    AbstractParameterization,
+    HalfSpaces,
+    Knapsack,
+    Refined,
+    Strict,
+)
 from .parameterizations._gradient import GRADIENTS, Gradient
 from .parameterizations._interior import not_strict
 from .parameterizations.blocks import Blocks
@@ -190,6 +198,12 @@ def _orthogonal(survey: Survey) -> Choice:
     return None
 
 
+def _disjoint(survey: Survey) -> Choice:
+    if Knapsack.accepts(survey.polyhedron) is not None:
+        return None
+    return Knapsack.name, "rows share no feature, so that this is the orthogonal projection", {}
+
+
 def _exact_product(survey: Survey) -> Choice:
     choice = _product(survey)
     return choice if choice and survey.exact(Blocks.name) else None
@@ -233,6 +247,7 @@ RULES: tuple[Callable[[Survey], Choice], ...] = (
     _closed_form,
     _checked,
     _orthogonal,
+    _disjoint,
     _exact_product,
     _well_conditioned,
     _product,

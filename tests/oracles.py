@@ -32,6 +32,32 @@ def project_orthogonal_rows(A: np.ndarray, y: np.ndarray, b: np.ndarray | float 
     return y - np.maximum(y @ A.T - b, 0.0) / (A * A).sum(1) @ A
 
 
+def project_knapsack(
+    a: np.ndarray, lower: np.ndarray, upper: np.ndarray, low: np.ndarray, high: np.ndarray, y: np.ndarray
+) -> np.ndarray:
+    """Onto {low <= x <= high, lower <= a x <= upper}, rows of a without a common feature: by bisection.
+
+    With the sign of its multiplier known, a row is met to the last bit that bisection can tell.
+    """
+    x = np.clip(y, low, high)
+    for row, least, most in zip(a, lower, upper, strict=True):
+        used = row != 0
+        for q in np.flatnonzero((x @ row > most) | (x @ row < least)):
+            target = np.clip(x[q] @ row, least, most)
+            point, w = y[q, used], row[used]
+            right = 1e3 * (1 + np.abs(point).max())
+            left = -right
+            ends = np.clip(point - np.array([[left], [right]]) * w, low[used], high[used]) @ w
+            if not ends[0] >= target >= ends[1]:
+                raise ArithmeticError("the oracle itself failed: its bracket is too narrow")
+            for _ in range(100):
+                lam = (left + right) / 2
+                above = np.clip(point - lam * w, low[used], high[used]) @ w > target
+                left, right = (lam, right) if above else (left, lam)
+            x[q, used] = np.clip(point - right * w, low[used], high[used])
+    return x
+
+
 def project_simplex(y: np.ndarray) -> np.ndarray:
     """Onto {x >= 0, sum x = 1}, by sorting (Held, Wolfe, Crowder 1974)."""
     descending = -np.sort(-y, axis=1)

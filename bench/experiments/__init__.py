@@ -19,4 +19,11 @@ def _learning(argv: Sequence[str]) -> int:
     return main(argv)
 
 
-EXPERIMENTS: dict[str, Callable[[Sequence[str]], int]] = {"mnist": _mnist, "learning": _learning}
+def _vae(argv: Sequence[str]) -> int:
+    """Autoencoders whose images, or whose codes, satisfy constraints."""
+    from .vae.command import main
+
+    return main(argv)
+
+
+EXPERIMENTS: dict[str, Callable[[Sequence[str]], int]] = {"mnist": _mnist, "learning": _learning, "vae": _vae}

@@ -20,6 +20,9 @@ from .profiles import Profiles
 from .speedup import Speedup
 from .stability import Stability
 from .training import TrainingCurves
+from .vae_elbo import VaeElbo
+from .vae_samples import VaeSamples
+from .vae_traversals import VaeTraversals
 
 FIGURES: tuple[AbstractFigure, ...] = (
     Headline(),
@@ -80,4 +83,7 @@ FIGURES: tuple[AbstractFigure, ...] = (
     Learned(),
     Ablation(),
     Stability(),
+    VaeElbo(),
+    VaeSamples(),
+    VaeTraversals(),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from constrained.errors import ConstraintError
 
-from .._tables_io import COMMAND, Tables, read_all
+from .._tables_io import TABLES, Tables, read_all
 from ..analyses import main_setting
 from ..rows import RESULTS
 from ._base import NothingToDrawError
@@ -42,7 +42,8 @@ def _plot_device(tables: Tables, figures: Path) -> list[Path]:
             written += write_figure(figure, rows, figures, tables.device)
         except NothingToDrawError as error:
             remove_figure(figure, figures, tables.device)
-            print(f"{tables.device}/{figure.name}: skipped, {error}; `{COMMAND}` makes it")
+            command = TABLES[figure.table].command
+            print(f"{tables.device}/{figure.name}: skipped, {error}; `{command}` makes it")
     return written
 
 

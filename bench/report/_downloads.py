@@ -8,7 +8,7 @@ from pathlib import Path
 from .._tables_io import Tables
 from ._document import Block, Download, Heading, Paragraph
 
-INSIDE_A_FIGURE = ("digits",)
+INSIDE_A_FIGURE = ("digits", "vae_images")
 """Tables that a figure brings along whole."""
 
 

@@ -34,6 +34,7 @@ from ._strict import strict_everywhere
 from ._summary import summary
 from ._training import networks_in_full, training
 from ._training_step import training_step, training_step_in_full
+from ._vae import vae
 from ._verdict import verdict
 
 TITLE = "Results: embedded constraints against projection"
@@ -94,6 +95,7 @@ def _device(every: Tables, figures: Path, folder: Path) -> list[Block]:
     blocks += compiled(tables.rows.get("compiled") or [])
     blocks += [Heading(3, "Networks"), *pictures.of("training", "digits"), *networks(tables)]
     blocks += learning(tables, pictures)
+    blocks += vae(tables, pictures)
     if tables.find("robustness"):
         blocks += robustness(tables.find("robustness"))
     blocks += [*settings(every), *pictures.others()]

@@ -13,6 +13,7 @@ from ._learning import LEARNED, LEARNING, LEARNING_RATES
 from ._reference import RATIOS, REFERENCE
 from ._robustness import ROBUSTNESS
 from ._timing import ACCURACY, COMPILED, INFERENCE, PLANNING, ROLES, STATUSES, TRAINING_STEP
+from ._vae import VAE, VAE_IMAGES, VAE_TRAINING
 
 SCHEMA = 2
 """The version of TABLES, written to machine.json beside the tables; those of version 1 did not have it."""
@@ -21,7 +22,7 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         INFERENCE, TRAINING_STEP, COMPILED, PLANNING, ACCURACY, ROBUSTNESS, TRAINING, NETWORKS, DIGITS,
-        LEARNING, LEARNED, LEARNING_RATES,
+        LEARNING, LEARNED, LEARNING_RATES, VAE, VAE_TRAINING, VAE_IMAGES,
     )
 }  # fmt: skip
 """Every table in `results/tables/<machine>/`, by the name of its file."""

@@ -34,16 +34,35 @@ def unsound(cone: Cone, rays: Sequence[Vector]) -> str | None:
         if any(value[:p]) or max(value[p:], default=0) > 0:
             return f"ray {k} breaks a row"
     tight = np.array([[not v for v in value] for value in values], dtype=bool).reshape(len(rays), len(rows))
-    for k in _of_smaller_rank(rows, tight, cone.n):
+    for k in _of_smaller_rank(_without_equalities(cone), tight[:, p:]):
         # The rank modulo a prime may be smaller than the rank, never larger.
         if rank([rows[i] for i in np.flatnonzero(tight[k])], cone.n) < cone.n - 1:
             return f"ray {k} is not extreme"
     return None
 
 
-def _of_smaller_rank(rows: Sequence[Vector], tight: np.ndarray, n: int) -> Iterator[int]:
-    """The rays whose tight rows, `tight` (k, m), have a rank below n - 1 modulo PRIME."""
-    residues = np.array([[v % PRIME for v in row] for row in rows], dtype=np.int64).reshape(-1, n)
+def _without_equalities(cone: Cone) -> np.ndarray:  # (m, n) -> (m, n - rank of the equalities)
+    """The inequalities on the null space of the equalities, modulo PRIME.
+
+    Rows have there the rank that they have together with the equalities, less that of the equalities: so
+    hundreds of lines are eliminated once, not for each ray.
+    """
+    A = np.array([[v % PRIME for v in row] for row in cone.inequalities], dtype=np.int64).reshape(-1, cone.n)
+    if not cone.equalities:
+        return A
+    import flint
+
+    C = [v % PRIME for row in cone.equalities for v in row]
+    basis, nullity = flint.nmod_mat(len(cone.equalities), cone.n, C, PRIME).nullspace()
+    product = flint.nmod_mat(*A.shape, A.ravel().tolist(), PRIME) * basis
+    return np.array([[int(v) for v in row[:nullity]] for row in product.tolist()], dtype=np.int64).reshape(
+        -1, nullity
+    )
+
+
+def _of_smaller_rank(residues: np.ndarray, tight: np.ndarray) -> Iterator[int]:  # (m, n), (k, m)
+    """The rays whose tight rows have a rank below n - 1 modulo PRIME."""
+    n = residues.shape[1]
     most = int(tight.sum(1).max(initial=0))
     step = max(CHUNK // max(most * n, 1), 1)
     for start in range(0, len(tight), step):

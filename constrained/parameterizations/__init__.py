@@ -6,6 +6,7 @@ from .blocks import Blocks
 from .box import Box
 from .gauge import Gauge
 from .half_spaces import HalfSpaces
+from .knapsack import Knapsack
 from .monotone import Monotone
 from .rays import Rays
 from .refined import Refined
@@ -17,6 +18,7 @@ PARAMETERIZATIONS: tuple[type[AbstractParameterization], ...] = (
     Simplex,
     Monotone,
     HalfSpaces,
+    Knapsack,
     Blocks,
     Shift,
     Gauge,

@@ -34,6 +34,7 @@ ACCURACY = {
     "closed_simplex": 1e-13,
     "closed_isotonic": 1e-13,
     "closed_orthogonal": 1e-13,
+    "closed_knapsack": 1e-13,
 }
 """Of the points, relative to their size; 1e-6 for a projection that is not here."""
 
@@ -313,6 +314,7 @@ def test_sets_without_a_closed_form_are_refused_with_a_reason():
         "closed_simplex": ("box", "expected one equality, with the same coefficient"),
         "closed_isotonic": ("box", "expected the rows x_i - x_{i\\+1} <= 0"),
         "closed_orthogonal": ("cone, m = n", "not orthogonal: a cosine of"),
+        "closed_knapsack": ("cone, m = n", "5 rows with several entries share feature 0"),
     }
     for name, (case, reason) in cases.items():
         with pytest.raises(UnsupportedSetError, match=f"{name}' cannot serve .*{reason}"):
@@ -324,9 +326,30 @@ def test_closed_forms_on_empty_sets():
         ("closed_box", EMPTY["bounds"]),
         ("closed_simplex", Polyhedron(-np.eye(3), [-1.0, -1.0, -1.0], C=[[1.0, 1.0, 1.0]], d=2.0)),
         ("closed_orthogonal", EMPTY["equalities"]),
+        ("closed_knapsack", EMPTY["simplex cut off"]),
+        ("closed_knapsack", Polyhedron(np.eye(2), 1.0, C=[[1.0, 1.0]], d=2.5)),
     ]:
         with pytest.raises(InfeasibleError, match=f"{name} reports"):
             baselines.projection(name)(P)(torch.zeros(2, P.n))
+
+
+KNAPSACKS = [pytest.param(True, id="compiled"), pytest.param(False, id="torch")]
+
+
+@pytest.mark.parametrize("compiled", KNAPSACKS)
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0, 1e8])
+def test_closed_knapsack_on_hard_points(compiled, scale):
+    """Ties, points on breakpoints, all features on bounds, magnitudes of all kinds; both ways to compute."""
+    if compiled:
+        pytest.importorskip("numba", reason="not installed: numba")
+    case, rng = CASES["knapsack"], np.random.default_rng(7)
+    y = scale * rng.standard_normal((60, 10))
+    y[1::4], y[2::4] = np.round(2 * y[1::4]) / 2, scale * np.sign(y[2::4])
+    y[3::4] *= 10 ** rng.uniform(-8, 0, (15, 10))
+    project = baselines.projection("closed_knapsack")(case.polyhedron, compiled=compiled)
+    x = project(torch.from_numpy(y)).x
+    close(x, torch.from_numpy(case.project(y)), 1e-12 * max(1.0, scale))
+    assert case.polyhedron.violation(x).max() <= 1e-13 * max(1.0, scale)
 
 
 def test_quadprog_believes_in_emptiness_only_twice():

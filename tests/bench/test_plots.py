@@ -230,7 +230,8 @@ def test_a_missing_table_skips_its_figure_and_says_how_to_make_it(made, tmp_path
     old.parent.mkdir(parents=True)
     old.write_text("drawn from a table that is gone")
     written = make_plots(tables, figures)
-    assert {path.stem for path in written} == {"digits", "training_step"}
+    learning = {"learning_curves", "learned", "ablation", "stability"}
+    assert {path.stem for path in written} == {"digits", "training_step", *learning}
     assert not old.exists()
     said = capsys.readouterr().out
     assert "training.csv is missing; `make bench` makes it" in said

@@ -17,9 +17,10 @@ from bench.report._document import markdown
 from bench.report._settings import settings
 from bench.report._summary import summary
 from constrained.errors import InvalidInputError
+from tests.fixtures.learning import learned_rows
 from tests.fixtures.report_tables import compiled_rows
 from tests.fixtures.report_tables import row as made
-from tests.fixtures.tables import inference_rows, us_per_sample, write_tables
+from tests.fixtures.tables import inference_rows, us_per_sample, write_csv, write_tables
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +208,45 @@ def test_a_damaged_figure_is_named(tables, ending, text, message):
     (folder / f"means.{ending}").write_text(text)
     with pytest.raises(InvalidInputError, match=rf"means\.{ending}: .*{message}.*bench plots"):
         page(tables)
+
+
+def test_the_four_questions_come_first_and_are_answered_from_the_tables(tables):
+    text = page(tables)
+    places = [text.index(f"#### {i}. ") for i in (1, 2, 3, 4)]
+    assert places == sorted(places) and places[-1] < text.index("### Main result")
+    third = text[places[2] : places[3]]
+    assert "better on 2 (`digits`, `fuel`)" in third
+    assert (
+        "`digits`: `rays` reaches a test loss of 0.200; minus that of `test_time_projection`: -0.100 ["
+        in third
+    )
+    assert "worse than projection at test time on 2 of 2 tasks (`digits`, `fuel`)" in third
+    assert "the largest violation in any epoch of any seed is 0." in third
+
+
+def test_a_task_that_embedding_loses_is_named(tables):
+    rows = learned_rows()
+    for row in rows:
+        if row["task"] == "fuel" and row["method"] == "rays":
+            row |= {"test_difference": 0.1, "test_difference_low": 0.05, "test_difference_high": 0.15}
+    write_csv(tables / "cpu" / "learned.csv", rows)
+    text = page(tables)
+    assert "better on 1 (`digits`); worse on 1 (`fuel`)" in text
+
+
+def test_a_question_without_tables_says_what_measures_them(tables):
+    for name in ("learned", "learning", "learning_rates", "inference"):
+        (tables / "cpu" / f"{name}.csv").unlink()
+    text = page(tables)
+    assert "Not measured yet: the timing grid; `make bench` does." in text
+    assert "Not measured yet: the training comparison; `python -m bench run learning` does." in text
+
+
+def test_the_training_comparison_has_a_table_for_each_task_the_ablation_and_the_rates(tables):
+    text = page(tables)
+    section = text[text.index("### Training comparison") :]
+    assert section.index("#### Task `digits`") < section.index("#### Task `fuel`")
+    assert "| `rays` | 0.200 [0.180, 0.220] | **-0.100 [-0.120, -0.0800]** |" in section
+    assert "Not for this set: `box`." in section
+    assert "| `no_norm` | no normalisation | 0.250 [0.230, 0.270] |" in section  # above the optimum of 0.1
+    assert "| `digits` | `rays` | 0.201 | 0.203 |" in section

@@ -35,8 +35,8 @@ def body(n: int, m: int, seed: int = 0) -> cn.Polyhedron:
     return cn.Polyhedron(A, rng.uniform(0.5, 1.0, m))
 
 
-def simplices(count: int) -> cn.Polyhedron:
-    return cn.Polyhedron.product(*(cn.Polyhedron.simplex(k + 2) for k in range(count)))
+def orders(count: int) -> cn.Polyhedron:
+    return cn.Polyhedron.product(*(cn.Polyhedron.monotone(k + 3) for k in range(count)))
 
 
 FLAT = cn.Polyhedron([[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0], [1.0, 0.0, 0.5]])
@@ -46,7 +46,13 @@ BRANCHES = {
     "simplex": (cn.Polyhedron.simplex(4), "simplex", "closed form"),
     "monotone": (cn.Polyhedron.monotone(4), "monotone", "closed form"),
     "orthogonal rows": (checkerboard(), "half_spaces", "rows are orthogonal"),
-    "exact blocks": (simplices(2), "blocks", "1 x simplex, 1 x simplex"),
+    "disjoint rows and a box": (checkerboard_box(4, 4, 2), "knapsack", "rows share no feature"),
+    "two simplices": (
+        cn.Polyhedron.product(cn.Polyhedron.simplex(2), cn.Polyhedron.simplex(3)),
+        "knapsack",
+        "this is the orthogonal projection",
+    ),
+    "exact blocks": (orders(2), "blocks", "1 x monotone, 1 x monotone"),
     "exact blocks, well conditioned": (
         cn.Polyhedron.product(cn.Polyhedron.monotone(4), cn.Polyhedron.monotone(4)),
         "blocks",
@@ -65,7 +71,7 @@ BRANCHES = {
         "blocks",
         "1 x ",
     ),
-    "half-plane twice": (cn.Polyhedron([[1.0, 2.0], [2.0, 4.0]]), "shift", "1x .* at most 1.5x"),
+    "half-plane twice": (cn.Polyhedron([[1.0, 2.0], [2.0, 4.0]]), "knapsack", "rows share no feature"),
     "far from a ball": (random_cone(8, 16), "refined", "shift moves points 3.39x .* more than 1.5x"),
     "near a ball": (body(2, 60), "gauge", "gauge moves points 1.* at most 1.5x"),
     "a point": (
@@ -120,8 +126,8 @@ def test_a_long_reason_is_cut_to_a_part_of_a_line():
 
 
 def test_costs_of_products_add_up():
-    found = plan(cn.Polyhedron.product(simplices(2), cn.Polyhedron.simplex(2)))
-    one, two = plan(cn.Polyhedron.simplex(2)), plan(cn.Polyhedron.simplex(3))
+    found = plan(cn.Polyhedron.product(orders(2), cn.Polyhedron.monotone(3)))
+    one, two = plan(cn.Polyhedron.monotone(3)), plan(cn.Polyhedron.monotone(4))
     assert found.cost == 2 * one.cost + two.cost and found.distortion == 1.0 and found.exact
     P = cn.Polyhedron.product(random_cone(4, 9), cn.Polyhedron.simplex(3))
     assert plan(P).distortion == plan(random_cone(4, 9)).distortion and not plan(P).exact
@@ -181,8 +187,9 @@ def test_blocks_get_their_methods_in_the_order_of_the_features():
 
 def test_too_many_kinds_of_blocks(monkeypatch):
     monkeypatch.setattr(_survey, "MAX_KINDS", 3)
-    assert plan(simplices(3)).method == "blocks"
-    found = plan(simplices(4))
+    bodies = [body(3, 8 + k) for k in range(4)]
+    assert plan(cn.Polyhedron.product(*bodies[:3])).method == "blocks"
+    found = plan(cn.Polyhedron.product(*bodies))
     assert found.method in ("gauge", "refined")
     (blocks,) = (other for other in found.alternatives if other.name == "blocks")
     assert "4 different blocks" in blocks.reason
@@ -295,7 +302,7 @@ def test_no_ray_engine_is_asked(monkeypatch):
 
 
 def test_auto_is_the_plan():
-    for P in (random_cone(8, 16), checkerboard_box(14, 14), simplices(3)):
+    for P in (random_cone(8, 16), checkerboard_box(14, 14), orders(3)):
         layer, found = cn.constrain(P), plan(P).build()
         assert type(layer) is type(found)
         z = torch.randn(5, P.n, generator=torch.Generator().manual_seed(0))

@@ -90,6 +90,20 @@ def simplex() -> Case:
     return Case(Polyhedron(-np.eye(n), C=np.ones((1, n)), d=1.0), np.full(n, 1 / n), oracles.project_simplex)
 
 
+def knapsack() -> Case:
+    """Rows of unequal size and weights without a common feature: two-sided, one-sided, an equality; a
+    feature in none; bounds of all kinds."""
+    a = np.zeros((3, 10))
+    a[0, [0, 4, 7]], a[1, [1, 2, 8, 9]], a[2, [3, 5]] = [1.0, -2.0, 0.5], [3.0, 1.0, 1.0, -1.0], [1.0, 1.0]
+    low = np.array([-1.0, 0.0, -np.inf, 0.0, -1.0, 0.0, -0.5, -np.inf, -2.0, -1.0])
+    high = np.array([1.0, 2.0, 1.0, 0.75, np.inf, 1.0, 0.5, np.inf, 2.0, 1.0])
+    inside = np.array([0.1, 0.5, 0.2, 0.4, 0.1, 0.6, 0.0, 0.3, -0.5, 0.0])
+    lower, upper = np.array([-0.5, -np.inf, 1.0]), np.array([0.5, 1.5, 1.0])
+    rows, most, least = np.vstack([a[:2], np.eye(10)]), np.append(upper[:2], high), np.append(lower[:2], low)
+    P = Polyhedron(rows, most, a[2:], upper[2:], least)
+    return Case(P, inside, lambda y: oracles.project_knapsack(a, lower, upper, low, high, y))
+
+
 # Unequal n, m, p, so that a swap of two of them cannot pass.
 CASES: dict[str, Case] = {
     "cone, m < n": cone(7, 3),
@@ -102,6 +116,7 @@ CASES: dict[str, Case] = {
     "simplex": simplex(),
     "monotone": monotone(),
     "orthogonal rows": orthogonal_rows(),
+    "knapsack": knapsack(),
     "two-sided rows": two_sided(6, 4, p=1),
     "two-sided rows and a box": two_sided(5, 9, p=2, bounded=3),
     "whole space": Case(Polyhedron(np.zeros((0, 3))), np.ones(3), lambda y: y),

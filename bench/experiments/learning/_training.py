@@ -207,8 +207,12 @@ class Learner:
 def active_share(polyhedron: Polyhedron, x: np.ndarray) -> float:  # (N, n)
     """The share of the points at which some inequality holds with equality, up to `ACTIVE`."""
     G, h = stacked_rows(Polyhedron(polyhedron.A, polyhedron.b, lower=polyhedron.lower))
-    size = np.abs(x) @ np.abs(G).T + np.abs(h)
-    return float((h - x @ G.T <= ACTIVE * size).any(1).mean())
+    single = np.count_nonzero(G, axis=1) == 1  # bounds of features, without a product
+    features, entries = np.abs(G[single]).argmax(1), G[single].sum(1)
+    value = np.concatenate([x @ G[~single].T, x[:, features] * entries], axis=1)
+    size = np.concatenate([np.abs(x) @ np.abs(G[~single]).T, np.abs(x[:, features] * entries)], axis=1)
+    h = np.concatenate([h[~single], h[single]])
+    return float((h - value <= ACTIVE * (size + np.abs(h))).any(1).mean())
 
 
 def _short(value: float) -> float | None:

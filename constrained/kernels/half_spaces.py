@@ -92,9 +92,10 @@ def plain(
     over, under = _excess(product, upper, lower, tight)
     y = torch.addmm(x, torch.relu(over) - torch.relu(under), inverse)
     good = (tight < margin[HALF_GAP]) & (largest(y) <= margin[TOP])
+    end, bias, target, anchor = finish
     moved, worst, h = plain_move(
-        given, *finish, None, finish_margin, shifting, False, False, store
-    )  # fmt: skip
+        given, end, bias, target, anchor, None, finish_margin, shifting, False, False, store
+    )
     moved = torch.where(good, y.to(store), moved)
     good = good.squeeze(-1)
     return moved, _signs(over, under), ~good, torch.where(good, -1, worst), torch.where(good, 0, h)

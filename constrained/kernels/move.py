@@ -168,7 +168,8 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 
 def _back(ctx: Any, v: Tensor, *_others: Tensor) -> tuple[Tensor | None, ...]:
     run = plain_backward if torch.is_grad_enabled() else gradient_of_move
-    return run(v, *ctx.saved_tensors, ctx.gain, ctx.shifting, ctx.inward), *[None] * 10
+    x, rows, target, worst, h = ctx.saved_tensors
+    return run(v, x, rows, target, worst, h, ctx.gain, ctx.shifting, ctx.inward), *[None] * 10
 
 
 def _fold(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:

@@ -148,7 +148,9 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _back(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     run = backward if torch.is_grad_enabled() else gradient_of_pull
-    return run(g, *ctx.saved_tensors, ctx.steps, ctx.keep, ctx.shifting), *[None] * 11
+    x, normals, bias, start, factor, gram, inverse_depths, target = ctx.saved_tensors
+    constants = (normals, bias, start, factor, gram, inverse_depths, target)
+    return run(g, x, *constants, ctx.steps, ctx.keep, ctx.shifting), *[None] * 11
 
 
 def _fold(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:

@@ -194,7 +194,8 @@ class HalfSpaces(AbstractParameterization):
             margins = (self._margins[dtype], self.finish.numbers(dtype))
             if self.strict == "tight" or not self.finish.full or not all(margins):
                 return False
-        return kernels.usable(z, *self.rows.shape, 2, kernels.MOST_REGISTERS)
+        n, rows = self.rows.shape
+        return kernels.usable(z, n, rows, 2, kernels.MOST_REGISTERS)
 
     def _fused(self, z: Tensor, dtype: torch.dtype) -> Tensor:
         margin, finish = self._margins[dtype] if self.strict else None, []

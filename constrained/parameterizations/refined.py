@@ -104,7 +104,7 @@ class Refined(AbstractInterior):
         """`x - t A^T relu(v)` after the steps; t < 1 where that is farther than the move alone would go."""
         if not len(self.steps):
             return x
-        if x.is_cuda and kernels.usable(x, *self.normals.shape, 3, kernels.MOST_REGISTERS):
+        if x.is_cuda and self._pull_is_fusable(x):
             return self._fused_pull(x)
         q = torch.addmm(self.normal_bias, x, self.normals)
         start = q @ self.start
@@ -119,6 +119,10 @@ class Refined(AbstractInterior):
         too_far = squared > farthest.square()
         t = torch.where(too_far, farthest / torch.where(too_far, squared, 1).sqrt(), 1)
         return torch.addmm(x, t * mu, self.normals.mT, alpha=-1)
+
+    def _pull_is_fusable(self, x: Tensor) -> bool:
+        n, rows = self.normals.shape
+        return kernels.usable(x, n, rows, 3, kernels.MOST_REGISTERS)
 
     def _fused_pull(self, x: Tensor) -> Tensor:
         constants = (self.normals, self.normal_bias, self.start, self.factor, self.gram, self.inverse_depths)

@@ -1,4 +1,6 @@
-# pyright: basic, reportMissingImports=false, reportIndexIssue=false, reportArgumentType=false
+# Triton may be absent, and its language is no Python to a type checker.
+# pyright: reportMissingImports=false, reportIndexIssue=false, reportArgumentType=false
+# pyright: reportCallIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
 """What the kernels share: the level of a block of samples, tile by tile, and the choice of tiles.
 
 Rounding: with input_precision="ieee" a product of float32 tiles is a chain of fused multiply-adds of IEEE

@@ -1,4 +1,6 @@
-# pyright: basic, reportMissingImports=false, reportIndexIssue=false, reportArgumentType=false
+# Triton may be absent, and its language is no Python to a type checker.
+# pyright: reportMissingImports=false, reportIndexIssue=false, reportArgumentType=false
+# pyright: reportCallIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
 """`half_spaces` in one kernel each way; formulas in `kernels/half_spaces.py`.
 
 A program takes a block of samples and holds the excess of all their rows in registers, so at most 128 rows.
@@ -153,7 +155,10 @@ def forward(
             STRICT=bool(finish), PRECISION="tf32" if reduced and not finish else "ieee",
         )  # fmt: skip
     if finish:
-        _, worst, h = move.forward(x, *finish, None, finish_margin, shifting, False, y, replaced)
+        end, bias, target, anchor = finish
+        _, worst, h = move.forward(
+            x, end, bias, target, anchor, None, finish_margin, shifting, False, y, replaced
+        )
     else:
         worst = torch.full((batch,), -1, dtype=torch.int32, device=x.device)
         h = torch.zeros(batch, dtype=torch.float32, device=x.device)

@@ -1,4 +1,6 @@
-# pyright: basic, reportMissingImports=false, reportIndexIssue=false, reportArgumentType=false
+# Triton may be absent, and its language is no Python to a type checker.
+# pyright: reportMissingImports=false, reportIndexIssue=false, reportArgumentType=false
+# pyright: reportCallIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
 """`shift` and `gauge` in one kernel each way; formulas in `kernels/move.py`.
 
 A program takes a block of samples: products with tiles of rows and a running maximum with its index, then

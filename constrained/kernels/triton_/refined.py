@@ -1,4 +1,6 @@
-# pyright: basic, reportMissingImports=false, reportIndexIssue=false, reportArgumentType=false
+# Triton may be absent, and its language is no Python to a type checker.
+# pyright: reportMissingImports=false, reportIndexIssue=false, reportArgumentType=false
+# pyright: reportCallIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
 """All steps of `refined` in one kernel; formulas in `kernels/refined.py`.
 
 A program takes a block of samples and holds v of all their rows in registers, so at most 128 rows; each step

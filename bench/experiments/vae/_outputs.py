@@ -46,12 +46,14 @@ class Output:
         return LastStep(self, strict)
 
 
+INWARD = {"gradient": "inward"}
+"""With its own derivative a pixel that is once on its bound stays there."""
 OUTPUTS: tuple[Output, ...] = (
-    Output("half_spaces", "half_spaces", scaled=True),
+    Output("half_spaces", "half_spaces", scaled=True, options=INWARD),
     Output("rays", "rays", scaled=True),
-    Output("gauge", "gauge"),
-    Output("blocks", "blocks"),
-    Output("knapsack", "knapsack"),
+    Output("gauge", "gauge", options=INWARD),
+    Output("blocks", "blocks", options=INWARD),
+    Output("knapsack", "knapsack", options=INWARD),
     Output("identity", ""),
 )
 

@@ -27,6 +27,7 @@ PY
     done
 fi
 "$bin/python" -m pytest -q -m cuda
+"$bin/python" -m bench.cuda_limits --out results/cuda_limits.csv
 "$bin/python" -m bench run --grid "${GRID:-default}" -k cuda
 "$bin/python" -m bench tables
 "$bin/python" -m bench plots

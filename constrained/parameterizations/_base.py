@@ -119,6 +119,10 @@ class AbstractParameterization(nn.Module, ABC):
         """As `map`, with a value that is exactly feasible once it is rounded to `dtype`, as it is here."""
         raise UnsupportedSetError(f"method {self.name!r} has no strict mode")
 
+    def takes_narrow(self, z: Tensor) -> bool:
+        """Whether the map reads `z`, on CUDA and narrower than the constants, as it is (`kernels/`)."""
+        return False
+
     @classmethod
     @final
     def check(cls, polyhedron: Polyhedron) -> None:
@@ -166,7 +170,7 @@ class AbstractParameterization(nn.Module, ABC):
     def _call(self, z: Tensor, rows: dict[str, Tensor]) -> Tensor:
         """The map in the dtype of the constants, its value in that of the input."""
         dtype, work = z.dtype, self.dtype
-        if dtype != work:
+        if dtype != work and not (z.is_cuda and not rows and self.takes_narrow(z)):
             z = z.to(work)
         if rows:
             rows = {name: value.to(work) for name, value in rows.items()}

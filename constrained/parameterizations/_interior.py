@@ -8,12 +8,13 @@ come first: the point is projected onto the affine hull, in which the target lie
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .. import kernels
 from ..analysis import Analysis
 from ..errors import UnsupportedSetError
 from ..polyhedron import Polyhedron
@@ -47,6 +48,9 @@ class AbstractInterior(AbstractParameterization):
     scale: Tensor
     bounds: Tensor
     shifting: Tensor
+
+    pulls: ClassVar[bool] = False
+    """Whether `pull` is anything but the point itself."""
 
     @property
     def pinned(self) -> tuple[str, ...]:
@@ -129,6 +133,8 @@ class AbstractInterior(AbstractParameterization):
         if rows:
             sample = self._sample(z.shape[:-1], **rows)
             return like(z, self.move.step(x, self._relu(sample.level(x), x, sample.target), sample.target))
+        if x.is_cuda and self.fusable(x):
+            return like(z, self.fused_move(x, None, z.dtype))
         return like(z, self.move.step(x, self._relu(self.level(x), x, self.target), self.target))
 
     def _relu(self, h: Tensor, x: Tensor, target: Tensor) -> Tensor:  # (batch, 1), (batch, n) -> (batch, 1)
@@ -165,6 +171,8 @@ class AbstractInterior(AbstractParameterization):
         x = self.pull(self.onto_hull(flat))
         if reduced:
             x = self.onto_hull(x)  # which the products of the pull may have left
+        if x.is_cuda and not rows and self._margins[dtype] is not None and self.fusable(x):
+            return like(z, self.fused_move(x, None if x is flat else largest(flat), dtype))
         size = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
         if rows:
             sample = self._sample(z.shape[:-1], **rows)
@@ -180,6 +188,40 @@ class AbstractInterior(AbstractParameterization):
             return like(z, self.move.step(x, h, self.target))
         h = self._raised(x, without_overflow(size, x), margin, dtype, reduced)
         return like(z, self._guarded(flat, x, h, dtype, self.target, self.anchor))
+
+    def takes_narrow(self, z: Tensor) -> bool:
+        """Where the point itself is moved."""
+        return (
+            self.full
+            and not self.pulls
+            and (not self.strict or self._margins[z.dtype] is not None)
+            and (self.fusable(z))
+        )
+
+    @final
+    def fusable(self, x: Tensor) -> bool:
+        """Whether the move is left to a kernel."""
+        return self.strict != "tight" and kernels.usable(x, *self.rows.shape)
+
+    @final
+    def fused_move(self, x: Tensor, given: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """The move by a kernel; in strict mode `given` is the largest entry of a point that was pulled."""
+        anchor, numbers = self.anchor if self.strict else None, self.numbers(dtype)
+        shifting, inward = self.move is Shifting, self.gradient == "inward"
+        return kernels.move(
+            x, self.rows, self.bias, self.target, anchor, given, numbers,
+            shifting, inward, products_are_reduced(x), dtype,
+        )[0]  # fmt: skip
+
+    @final
+    def numbers(self, dtype: torch.dtype) -> list[float]:
+        """What a kernel needs to know of the margin: slope, offset, gain, and the largest numbers."""
+        margin = self._margins[dtype] if self.strict else None
+        if margin is None:
+            return []
+        folded = dtype == self.dtype  # then the rest of the margin is in the constants
+        offset, gain = (0.0, 1.0) if folded else (margin.offset, margin.gain)
+        return [margin.slope, offset, gain, self._largest, limit(dtype)]
 
     def _raised(self, x: Tensor, size: Tensor, margin: Margin, dtype: torch.dtype, reduced: bool) -> Tensor:
         """The level with its margin, at least 0, in the dtype of the work."""

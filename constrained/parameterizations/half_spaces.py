@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import kernels
 from ..polyhedron import Polyhedron
 from ..rounding import DOUBLE, STORES, ClipMargin, ClipSizes, Dtypes, clip_margin, products_are_reduced, unit
 from ._base import AbstractParameterization
@@ -27,6 +28,7 @@ from ._finish import strict_finish
 from ._gradient import inward_relu, reaches_inward
 from ._guard import below, flatten, largest, like, limit, may_look
 from ._interior import AbstractInterior
+from ._moves import Shifting
 from ._per_sample import checked
 
 MAX_CONDITION = 1e6
@@ -121,6 +123,8 @@ class HalfSpaces(AbstractParameterization):
         """The closed form; one fused multiply-add for the correction."""
         flat = flatten(z)
         upper, lower = self._bounds(z.shape[:-1], **bounds)
+        if z.is_cuda and not bounds and self._fusable(z, z.dtype):
+            return like(z, self._fused(flat, z.dtype))
         return like(z, torch.addmm(flat, self._excess(flat, flat @ self.rows, upper, lower), self.inverse))
 
     def _bounds(
@@ -169,6 +173,8 @@ class HalfSpaces(AbstractParameterization):
         margin, flat = self._margins[dtype], flatten(z)
         if margin is None or (self._coarse and dtype == torch.float64):
             return like(z, self._finished(flat, dtype, bounds))
+        if z.is_cuda and not bounds and self._fusable(z, dtype):
+            return like(z, self._fused(flat, dtype))
         given = self._bounds(z.shape[:-1], **bounds)
         size = torch.linalg.vector_norm(flat.detach(), dim=-1, keepdim=True)
         y, tight = self._tightened(flat, size, margin, *given)
@@ -178,6 +184,34 @@ class HalfSpaces(AbstractParameterization):
         good = (tight < gap / 2) & (largest(y) <= limit(dtype))
         return like(z, torch.where(good, y.to(dtype), self._finished(flat, dtype, bounds)))
 
+    def takes_narrow(self, z: Tensor) -> bool:
+        """Wherever a kernel serves."""
+        return self._fusable(z, z.dtype)
+
+    def _fusable(self, z: Tensor, dtype: torch.dtype) -> bool:
+        """Whether the map is left to a kernel; strict, it moves within the whole space only."""
+        if self.strict:
+            margins = (self._margins[dtype], self.finish.numbers(dtype))
+            if self.strict == "tight" or not self.finish.full or not all(margins):
+                return False
+        n, rows = self.rows.shape
+        return kernels.usable(z, n, rows, 2, kernels.MOST_REGISTERS)
+
+    def _fused(self, z: Tensor, dtype: torch.dtype) -> Tensor:
+        margin, finish = self._margins[dtype] if self.strict else None, []
+        numbers, moving, shifting = [], [], False
+        if margin is not None:
+            end = self.finish
+            scale = margin.gain * margin.excess
+            slope, gap = margin.slope / margin.excess, self._gap / 2
+            numbers = [slope, scale, margin.gain * margin.offset, gap, limit(dtype)]
+            finish = [end.rows, end.bias, end.target, end.anchor]
+            moving, shifting = end.numbers(dtype), end.move is Shifting
+        return kernels.half_spaces(
+            z, self.rows, self.inverse, *self._bounds(z.shape[:-1]), finish, numbers, moving,
+            shifting, self.gradient == "inward", products_are_reduced(z), dtype,
+        )[0]  # fmt: skip
+
     def _tightened(
         self, z: Tensor, size: Tensor, margin: ClipMargin, upper: Tensor | None, lower: Tensor | None
     ) -> tuple[Tensor, Tensor]:
@@ -185,7 +219,7 @@ class HalfSpaces(AbstractParameterization):
         reduced = products_are_reduced(z)
         wide = reduced or self.strict == "tight"
         product = z.double() @ self.rows.double() if wide else z @ self.rows
-        excess = self._excess(z, product.detach(), upper, lower)
+        excess = self._excess(z.detach(), product.detach(), upper, lower)
         total = (excess if lower is None else excess.abs()).sum(-1, keepdim=True)
         # gain (slope size + offset + excess total), in few operations: they count at small batches
         scaled = torch.add(total, size, alpha=margin.slope / margin.excess)

@@ -20,10 +20,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .. import kernels
 from .._arrays import count
 from ..analysis import analyse
 from ..errors import InvalidInputError
 from ..polyhedron import Polyhedron
+from ..rounding import products_are_reduced
 from ._base import Strict
 from ._calibration import RELAXATION, calibrate, deep_rows, sample_points
 from ._gradient import Gradient
@@ -56,6 +58,7 @@ class Refined(AbstractInterior):
     """
 
     name, surjective, projection, citation = "refined", True, True, "boyd2011"
+    pulls = True
     normals: Tensor
     normal_bias: Tensor
     start: Tensor
@@ -101,6 +104,8 @@ class Refined(AbstractInterior):
         """`x - t A^T relu(v)` after the steps; t < 1 where that is farther than the move alone would go."""
         if not len(self.steps):
             return x
+        if x.is_cuda and self._pull_is_fusable(x):
+            return self._fused_pull(x)
         q = torch.addmm(self.normal_bias, x, self.normals)
         start = q @ self.start
         v = start
@@ -114,3 +119,13 @@ class Refined(AbstractInterior):
         too_far = squared > farthest.square()
         t = torch.where(too_far, farthest / torch.where(too_far, squared, 1).sqrt(), 1)
         return torch.addmm(x, t * mu, self.normals.mT, alpha=-1)
+
+    def _pull_is_fusable(self, x: Tensor) -> bool:
+        n, rows = self.normals.shape
+        return kernels.usable(x, n, rows, 3, kernels.MOST_REGISTERS)
+
+    def _fused_pull(self, x: Tensor) -> Tensor:
+        constants = (self.normals, self.normal_bias, self.start, self.factor, self.gram, self.inverse_depths)
+        keep, shifting = 1 - RELAXATION / 2, self.move is Shifting
+        reduced = products_are_reduced(x)
+        return kernels.pull(x, *constants, self.target, len(self.steps), keep, shifting, reduced)

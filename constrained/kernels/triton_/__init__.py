@@ -1,0 +1,1 @@
+"""The kernels themselves, for CUDA; imported when the first of them is launched, since they need Triton."""

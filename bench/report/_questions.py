@@ -148,7 +148,7 @@ def _training(tables: Tables) -> list[Block]:
         "The best embedded map of each task, chosen by validation loss, against the unconstrained network "
         f"that is projected at test time, in test loss: {'; '.join(counts)}."
     )
-    items = [_best_item(task, row) for task, row in best.items()]
+    items = [_best_item(task, row) + _best_projected(where(rows, task=task)) for task, row in best.items()]
     items += _published(rows)
     strict = [row for row in ok(rows) if row["strict"] == 1]
     failed = where(rows, role="embedded", status="failed")
@@ -174,6 +174,15 @@ def _best_item(task: str, row: Row) -> str:
         f"of {code(REFERENCE)}: {text}; the same of the validation loss at equal training time: {at_time}; "
         f"an epoch takes {times(row['relative_time'])} times as long."
     )
+
+
+def _best_projected(rows: list[Row]) -> str:
+    """What projects best, where that is not the reference."""
+    mine = [row for row in ok(where(rows, role="projection")) if math.isfinite(row["val_loss"])]
+    best = min(mine, key=lambda row: row["val_loss"], default=None)
+    if best is None or best["method"] == REFERENCE:
+        return ""
+    return f" Of what projects, {code(best['method'])} is best here, with {number(best['test_loss'])}."
 
 
 def _published(rows: list[Row]) -> Iterable[str]:

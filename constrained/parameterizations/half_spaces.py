@@ -24,7 +24,7 @@ from ..polyhedron import Polyhedron
 from ..rounding import DOUBLE, STORES, ClipMargin, ClipSizes, Dtypes, clip_margin, products_are_reduced, unit
 from ._base import AbstractParameterization
 from ._finish import strict_finish
-from ._gradient import inward_relu, reaches_inward
+from ._gradient import inward_clip, inward_relu, reaches_inward
 from ._guard import below, flatten, largest, like, limit, may_look
 from ._interior import AbstractInterior
 from ._per_sample import checked
@@ -106,6 +106,9 @@ class HalfSpaces(AbstractParameterization):
 
     def refresh(self) -> None:
         """The margin for each dtype in which a value may be stored, None where there is none."""
+        gram = self.value("rows").T @ self.value("rows")
+        apart = gram - np.diag(np.diag(gram))
+        self._orthogonal = float(np.abs(apart).max(initial=0)) <= 8 * torch.finfo(self.dtype).eps
         if not self.strict:
             return
         terms, *others = self.value("sizes").tolist()
@@ -121,6 +124,8 @@ class HalfSpaces(AbstractParameterization):
         """The closed form; one fused multiply-add for the correction."""
         flat = flatten(z)
         upper, lower = self._bounds(z.shape[:-1], **bounds)
+        if lower is None and self._orthogonal and reaches_inward(self.gradient):
+            return like(z, inward_clip(flat, self.rows, self.inverse, upper))
         return like(z, torch.addmm(flat, self._excess(flat, flat @ self.rows, upper, lower), self.inverse))
 
     def _bounds(

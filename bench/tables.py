@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,21 @@ def _check_one_machine(folder: str, runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs[1:]:
         one, other = identity(first.header["machine"]), identity(run.header["machine"])
-        if different := [f"{key} {one[key]!r} and {other[key]!r}" for key in one if one[key] != other[key]]:
+        keys = [key for key in one if _differ(one[key], other[key])]
+        if different := [f"{key} {one[key]!r} and {other[key]!r}" for key in keys]:
             raise InvalidInputError(
                 f"{first.path} and {run.path} were measured on different machines ({', '.join(different)}) "
                 f"and would share the folder {folder!r}: measure one of them again with --machine NAME, or "
                 "move its file away"
             )
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether two facts contradict each other; older versions noted of a processor the brand alone."""
+    if isinstance(one, str) and isinstance(other, str):
+        short, long = sorted((one, other), key=len)
+        return short != long and not (re.fullmatch(r" \(\d+(-\d+)*\)", long.removeprefix(short)))
+    return one != other
 
 
 def _write_folder(folder: Path, runs: dict[str, Run]) -> list[Path]:
@@ -109,8 +119,8 @@ def _write_folder(folder: Path, runs: dict[str, Run]) -> list[Path]:
 
 
 def _machine(runs: dict[str, Run]) -> Row:
-    """What stands beside the tables: the machine as the newest run found it, and each table's run."""
-    latest = max(runs.values(), key=lambda run: run.header["started"])
+    """What stands beside the tables: the machine as the timing grid found it, and each table's run."""
+    latest = runs.get("inference") or max(runs.values(), key=lambda run: run.header["started"])
     provenance = {kind: _provenance(run) for kind, run in sorted(runs.items())}
     return {"schema": SCHEMA} | latest.header["machine"] | {"runs": provenance}
 

@@ -65,10 +65,10 @@ def _faster(tables: Tables) -> list[Block]:
     maps = ok(where(rows, role="embedded"))
     compared = [row for row in maps if row["speedup_best"] > 0]
     lost = [row for row in compared if row["speedup_best"] < 1]
-    names = ", ".join(code(name) for name in distinct(lost, "method"))
+    names = ", ".join(code(name) for name in distinct(plain_maps(lost), "method"))
     items.append(
         f"Projection wins {len(lost)} of {len(compared)} comparisons with an embedded map"
-        + (f" ({names}); every one is named under the main result." if lost else ".")
+        + (f" ({names}, or a strict variant); each is named under the main result." if lost else ".")
     )
     fast = bool(lines) and max(line["speedup_best"] for line in lines) > 1
     word = "Yes, against OSQP by far; against the strongest projection by less, and not everywhere."
@@ -94,14 +94,14 @@ def _feasible(tables: Tables) -> list[Block]:
     if not strict:
         return _missing("strict maps")
     broken = [row for row in strict if row["broken_share"] > 0]
-    plain = [
-        row for row in ok(where(plain_maps(rows), role="embedded")) if math.isfinite(row["broken_share"])
-    ]
+    maps = ok(where(plain_maps(rows), role="embedded", dtype=main_dtype(rows)))
+    plain = [row for row in maps if math.isfinite(row["violation"])]
     ratios = [row["ratio_plain"] for row in strict if row["ratio_plain"] > 0]
     items = [
         f"Strict maps break an inequality in {len(broken)} of {len(strict)} cells, decided exactly, for "
         f"{times(_middle(ratios))} times the time of the plain map (median).",
-        f"Plain maps hold every row up to rounding: the largest violation of {len(plain)} cells is "
+        f"Plain maps hold every row up to rounding: the largest violation of {len(plain)} cells in "
+        f"{main_dtype(rows)} is "
         f"{number(max((row['violation'] for row in plain), default=math.nan))}.",
     ]
     unanswered = [
@@ -154,8 +154,8 @@ def _training(tables: Tables) -> list[Block]:
     failed = where(rows, role="embedded", status="failed")
     worst = max((row["violation"] for row in strict), default=math.nan)
     items.append(
-        f"{len(strict)} kinds of embedded networks are strict at evaluation: the largest violation in any "
-        f"epoch of any seed is {number(worst)}. Embedded maps "
+        f"{len(strict)} pairs of an embedded map and a task are strict at evaluation: the largest violation "
+        f"in any epoch of any seed is {number(worst)}. Embedded maps "
         f"that could not be trained on a task that they serve: {len(failed)}."
     )
     return [Paragraph(answer), Bullets(tuple(items))]

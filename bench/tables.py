@@ -1,13 +1,15 @@
 """From raw rows to tidy tables: `results/tables/<machine>/*.csv`, with the machine beside them.
 
-One table, one run: the newest run file of a kind and machine. Ratios are taken only between rows of
-one interleaved pass. Nothing is edited by hand; the same raw files give the same bytes.
+One table, one run: the newest run file of a kind and machine; the training comparison, task by task.
+Ratios are taken only between rows of one interleaved pass. Nothing is edited by hand; the same raw files
+give the same bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 from constrained.errors import InvalidInputError
 
 from ._tables_io import MACHINE, write_table
-from .experiments.learning.tables import learning_tables
+from .experiments.learning.tables import learning_tables, newest_by_task
 from .experiments.vae.tables import vae_tables
 from .machine import identity, machine_folder, machine_name
 from .robustness import robustness_table
@@ -27,7 +29,8 @@ from .timing import is_stable, ratio_interval
 
 Row = dict[str, Any]
 
-KINDS = ("inference", "mnist_projection", "robustness", "learning", "vae")
+LEARNING = "learning"
+KINDS = ("inference", "mnist_projection", "robustness", LEARNING, "vae")
 ACCURATE = 1e-6
 """A projection counts as the best one of a cell only if it came this near the true projection."""
 
@@ -53,7 +56,7 @@ def build_tables(raw: Path, tables: Path, machine: str | None = None) -> list[Pa
     found = [run for run in read_runs(raw, KINDS) if run.rows]
     for run in found:
         if machine is None or run.header["machine"]["name"] == machine:
-            newest.setdefault(machine_folder(run.header["machine"]), {})[run.header["kind"]] = run
+            newest.setdefault(machine_folder(run.header["machine"]), {})[_kind(run)] = run
     if machine is not None and not newest:
         names = sorted({run.header["machine"]["name"] or "(without a name)" for run in found})
         raise InvalidInputError(
@@ -64,17 +67,32 @@ def build_tables(raw: Path, tables: Path, machine: str | None = None) -> list[Pa
     return [path for folder, runs in sorted(newest.items()) for path in _write_folder(tables / folder, runs)]
 
 
+def _kind(run: Run) -> str:
+    """What of a machine the newest one counts of: the kind; of the training comparison also the tasks."""
+    kind = run.header["kind"]
+    return kind if kind != LEARNING else f"{kind}: {', '.join(run.header['settings']['tasks'])}"
+
+
 def _check_one_machine(folder: str, runs: Sequence[Run]) -> None:
     """Raise `InvalidInputError` if runs of different machines would be mixed in one folder."""
     first = runs[0]
     for run in runs[1:]:
         one, other = identity(first.header["machine"]), identity(run.header["machine"])
-        if different := [f"{key} {one[key]!r} and {other[key]!r}" for key in one if one[key] != other[key]]:
+        keys = [key for key in one if _differ(one[key], other[key])]
+        if different := [f"{key} {one[key]!r} and {other[key]!r}" for key in keys]:
             raise InvalidInputError(
                 f"{first.path} and {run.path} were measured on different machines ({', '.join(different)}) "
                 f"and would share the folder {folder!r}: measure one of them again with --machine NAME, or "
                 "move its file away"
             )
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether two facts contradict each other; older versions noted of a processor the brand alone."""
+    if isinstance(one, str) and isinstance(other, str):
+        short, long = sorted((one, other), key=len)
+        return short != long and not (re.fullmatch(r" \(\d+(-\d+)*\)", long.removeprefix(short)))
+    return one != other
 
 
 def _write_folder(folder: Path, runs: dict[str, Run]) -> list[Path]:
@@ -83,8 +101,9 @@ def _write_folder(folder: Path, runs: dict[str, Run]) -> list[Path]:
         found |= {name: timing_rows(run.rows, name) for name in TIMING}
     if (run := runs.get("mnist_projection")) is not None:
         found |= _experiment_rows(run.rows)
-    if (run := runs.get("learning")) is not None:
-        found |= learning_tables(run.rows)
+    if learned := [run for kind, run in runs.items() if kind.startswith(LEARNING)]:
+        learned.sort(key=lambda run: run.header["started"])
+        found |= learning_tables(newest_by_task([run.rows for run in learned]))
     if (run := runs.get("vae")) is not None:
         found |= vae_tables(run.rows, run.header["settings"])
     if (run := runs.get("robustness")) is not None:
@@ -100,8 +119,8 @@ def _write_folder(folder: Path, runs: dict[str, Run]) -> list[Path]:
 
 
 def _machine(runs: dict[str, Run]) -> Row:
-    """What stands beside the tables: the machine as the newest run found it, and each table's run."""
-    latest = max(runs.values(), key=lambda run: run.header["started"])
+    """What stands beside the tables: the machine as the timing grid found it, and each table's run."""
+    latest = runs.get("inference") or max(runs.values(), key=lambda run: run.header["started"])
     provenance = {kind: _provenance(run) for kind, run in sorted(runs.items())}
     return {"schema": SCHEMA} | latest.header["machine"] | {"runs": provenance}
 

@@ -57,6 +57,14 @@ def inward_relu(
     return _Relu.apply(q, z, steps.detach(), fixed)
 
 
+def inward_clip(z: Tensor, rows: Tensor, inverse: Tensor, upper: Tensor | None) -> Tensor:
+    """`z + relu(z rows - upper) inverse` for orthogonal rows, (batch, n), (n, r), (r, n), (r,) -> (batch, n).
+
+    What `inward_relu` adds is then what the derivative takes away, so that there is one product less.
+    """
+    return _Clip.apply(z, rows, inverse, upper)[0]
+
+
 def inward_clamp(z: Tensor, low: Tensor, high: Tensor) -> Tensor:  # (*batch, n), (n,), (n,) -> (*batch, n)
     """`z.clamp(low, high)`."""
     return _Clamp.apply(z, low, high)
@@ -84,6 +92,31 @@ class _Relu(torch.autograd.Function):
         pull = pull.to(steps.dtype) / squared
         back = pull @ steps if steps.ndim == 2 else (pull.unsqueeze(-2) @ steps).squeeze(-2)
         return g, back, None, None
+
+
+class _Clip(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        z: Tensor, rows: Tensor, inverse: Tensor, upper: Tensor | None
+    ) -> tuple[Tensor, Tensor]:  # the point, and which rows were exceeded
+        over = z @ rows
+        over = torch.relu(over if upper is None else over - upper)
+        return torch.addmm(z, over, inverse), over > 0
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        _, rows, inverse, _ = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1], rows, inverse)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        exceeded, rows, inverse = ctx.saved_tensors
+        v = grads[0]
+        g = torch.where(exceeded, v @ inverse.mT, 0).clamp(min=0)
+        return torch.addmm(v, g, rows.mT), None, None, None
 
 
 class _Clamp(torch.autograd.Function):

@@ -25,7 +25,7 @@ from ..polyhedron import Polyhedron
 from ..rounding import DOUBLE, STORES, ClipMargin, ClipSizes, Dtypes, clip_margin, products_are_reduced, unit
 from ._base import AbstractParameterization
 from ._finish import strict_finish
-from ._gradient import inward_relu, reaches_inward
+from ._gradient import inward_clip, inward_relu, reaches_inward
 from ._guard import below, flatten, largest, like, limit, may_look
 from ._interior import AbstractInterior
 from ._moves import Shifting
@@ -108,6 +108,9 @@ class HalfSpaces(AbstractParameterization):
 
     def refresh(self) -> None:
         """The margin for each dtype in which a value may be stored, None where there is none."""
+        gram = self.value("rows").T @ self.value("rows")
+        apart = gram - np.diag(np.diag(gram))
+        self._orthogonal = float(np.abs(apart).max(initial=0)) <= 8 * torch.finfo(self.dtype).eps
         if not self.strict:
             return
         terms, *others = self.value("sizes").tolist()
@@ -125,6 +128,8 @@ class HalfSpaces(AbstractParameterization):
         upper, lower = self._bounds(z.shape[:-1], **bounds)
         if z.is_cuda and not bounds and self._fusable(z, z.dtype):
             return like(z, self._fused(flat, z.dtype))
+        if lower is None and self._orthogonal and reaches_inward(self.gradient):
+            return like(z, inward_clip(flat, self.rows, self.inverse, upper))
         return like(z, torch.addmm(flat, self._excess(flat, flat @ self.rows, upper, lower), self.inverse))
 
     def _bounds(

@@ -14,7 +14,12 @@ from bench.experiments.learning._experiment import Experiment, best_run
 from bench.experiments.learning._settings import METHOD_NAMES, PRESETS, Settings, parse
 from bench.experiments.learning._training import CURVES, Learner, Setting, active_share
 from bench.experiments.learning.methods import METHODS, REFERENCE, best_projection
-from bench.experiments.learning.tables import interval, learned_rows, learning_tables
+from bench.experiments.learning.tables import (
+    interval,
+    learned_rows,
+    learning_tables,
+    newest_by_task,
+)
 from bench.experiments.learning.tasks import AbstractTask, Samples
 from bench.rows import Run
 from bench.schema import TABLES
@@ -22,6 +27,8 @@ from constrained.errors import EngineError, InvalidInputError, UnknownNameError
 from constrained.polyhedron import Polyhedron
 
 TIMES = ("seconds", "peak_mb")
+HERE = [entry for entry in METHODS if entry.tasks is None]
+"""The methods that are for every task."""
 BY_NAME = {entry.name: entry for entry in METHODS}
 
 
@@ -87,7 +94,7 @@ def whole(task, tmp_path_factory):
 def test_every_method_is_a_row_for_every_rate_and_then_for_every_seed(whole):
     first = [row for row in whole.rows if row["seed"] == 0]
     tried = {(row["method"], row["learning_rate"], row["weight"]) for row in first}
-    assert tried == {(m.name, rate, w) for m in METHODS for rate in (1e-3, 1e-2) for w in m.weights}
+    assert tried == {(m.name, rate, w) for m in HERE for rate in (1e-3, 1e-2) for w in m.weights}
     assert len(tried) == len(first)
     later = [row["method"] for row in whole.rows if row["seed"] == 1]
     assert later == [
@@ -208,7 +215,7 @@ def test_tables_are_written_and_read_back(whole, tmp_path):
         write_table(tmp_path / f"{name}.csv", rows, TABLES[name])
         assert len(read_table(tmp_path / f"{name}.csv", TABLES[name])) == len(rows) > 0
     assert {row["epoch"] for row in tables["learning"]} == {0, 1, 2, 3}
-    assert len(tables["learned"]) == len(METHODS)
+    assert len(tables["learned"]) == len(HERE)
     by_name = {row["method"]: row for row in tables["learned"]}
     assert by_name["box"]["status"] == "refused" and by_name["box"]["reason"]
     assert by_name[REFERENCE]["test_difference"] == 0 and by_name[REFERENCE]["relative_time"] == 1
@@ -240,9 +247,17 @@ def test_the_numbers_of_a_table_by_hand():
     half = 12.7062 * np.std([1, 2], ddof=1) / math.sqrt(2)
     assert (row["val_loss_low"], row["val_loss_high"]) == pytest.approx((1.5 - half, 1.5 + half), rel=1e-5)
     assert row["test_difference"] == pytest.approx(((1.5 - 2) + (2.5 - 2)) / 2)
-    assert row["val_loss_at_time"] == (3 + 6) / 2  # at 5 s of the first seed, at 3 s of the second
-    assert row["difference_at_time"] == pytest.approx(((3 - 2) + (6 - 2.5)) / 2)
+    # At 5 s of the first seed, between 3 and 1; at 3 s of the second, between 6 and 4.
+    assert row["val_loss_at_time"] == (2 + 5) / 2
+    assert row["difference_at_time"] == pytest.approx(((2 - 2) + (5 - 2.5)) / 2)
     assert row["relative_time"] == pytest.approx(2.0) and row["seconds_per_epoch"] == 2
+
+
+def test_each_task_comes_from_the_newest_run_that_has_it():
+    old = [{"task": "fuel", "v": 1}, {"task": "digits", "v": 1}]
+    new = [{"task": "digits", "v": 2}, {"task": "digits", "v": 3}]
+    assert newest_by_task([old, new]) == [new[0], new[1], old[0]]
+    assert newest_by_task([new, old]) == [old[1], old[0]]
 
 
 def test_one_value_has_no_interval():

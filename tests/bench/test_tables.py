@@ -233,6 +233,15 @@ class TestSeveralMachines:
             build_tables(tmp_path / "raw", tmp_path / "tables")
         assert not (tmp_path / "tables").exists()
 
+    def test_a_processor_noted_by_its_brand_alone_is_no_other_machine(self, measure, tmp_path):
+        measure("inference", PASS, "Intel Xeon")
+        measure("robustness", [self.ROBUSTNESS], "Intel Xeon (6-167-1)")
+        assert build_tables(tmp_path / "raw", tmp_path / "tables")
+        measure("mnist_projection", [], "Intel Xeon Gold")
+        measure("vae", [{"table": "vae"}], "Intel Xeon Gold")
+        with pytest.raises(InvalidInputError, match="different machines"):
+            build_tables(tmp_path / "raw", tmp_path / "tables")
+
     def test_tables_under_the_name_of_another_machine_are_refused(self, measure, tmp_path):
         measure("inference", PASS, "B", name="laptop")
         build_tables(tmp_path / "raw", tmp_path / "tables")

@@ -122,6 +122,8 @@ LONG = {
     "python -m bench selftest": check_module,
     "python -m bench run --grid quick": check_module,
     "python -m bench run learning": check_module,
+    "python -m bench run vae": check_module,
+    "python -m bench run vae --preset full --data idx:DIR": check_module,
     "python -m bench run learning --preset quick": check_module,
     "python -m bench run learning --tasks fuel stance --methods rays shift": check_module,
     "python -m bench run --grid default --filter random_cone-64x32": check_module,

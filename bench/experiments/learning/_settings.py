@@ -46,7 +46,7 @@ class Settings:
 
     tasks: tuple[str, ...] = TASK_NAMES
     methods: tuple[str, ...] = METHOD_NAMES
-    learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
     seeds: int = 5
     budget: float = 6.0
     epochs_times: float = 1.0

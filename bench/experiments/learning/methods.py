@@ -163,20 +163,35 @@ def mapped(method: str, options: dict[str, Any], name: str = "", **details: Any)
     return Method(name or method, "embedded", build, **details)
 
 
-def layer(name: str, options: dict[str, Any], **details: Any) -> Method:
+def layer(name: str, options: dict[str, Any], method: str = "rays", **details: Any) -> Method:
     """The paper's layer with options of `cn.ConstrainedLinear`."""
 
     def build(task: AbstractTask, width: int, weight: float) -> AbstractHead:
-        return PaperLayer(task, width, "rays", options)
+        return PaperLayer(task, width, method, options)
 
     return Method(name, "embedded", build, **details)
+
+
+def _small_start(task: AbstractTask, width: int, weight: float) -> AbstractHead:
+    """Projected afterwards, with the start of the paper's layer: a start is not to be taken for a method."""
+    head = Afterwards(task, width, weight)
+    nn.init.uniform_(head.linear.weight, -1 / width, 1 / width)
+    nn.init.zeros_(head.linear.bias)
+    return head
 
 
 METHODS: tuple[Method, ...] = (
     layer("paper_layer", {}),
     layer("improved_layer", IMPROVED),
     *(_map(entry.name) for entry in reversed(PARAMETERIZATIONS)),
+    layer(
+        "half_spaces_layer",
+        {"norm": None, "gradient": "inward"},
+        method="half_spaces",
+        tasks=("digits_cone",),
+    ),
     Method("test_time_projection", "projection", lambda task, width, _: Afterwards(task, width, 0.0)),
+    Method("test_time_small_start", "projection", _small_start, tasks=("digits_cone",)),
     Method("projection_in_loop", "projection", lambda task, width, _: InTheLoop(task, width)),
     Method("penalty", "projection", Afterwards, weights=(0.1, 1.0, 10.0)),
 )

@@ -6,7 +6,7 @@
 
 Intervals are Student's, 95 %, over seeds. Differences are paired: of runs of the same seed, which have the
 same data in the same order. Equal wall-clock: the validation loss of a run at the time at which that of the
-reference with the same seed ended.
+reference with the same seed ended, on the line between the epochs before and after.
 """
 
 from __future__ import annotations
@@ -20,10 +20,20 @@ from scipy import stats
 from ._experiment import OK, best_run, final_loss
 from ._training import CURVES
 from .methods import REFERENCE
+from .tasks import TASKS
 
 Row = dict[str, Any]
 MEANS = ("seconds", "train_loss", "raw_val_loss", "infeasible_share", "active_share", "gradient_norm")
 WORST = ("violation", "gradient_norm_max")
+
+
+def newest_by_task(runs: Sequence[Sequence[Row]]) -> list[Row]:
+    """Of runs from the oldest to the newest the rows of each task from the newest run that has it."""
+    newest: dict[str, list[Row]] = {}
+    for rows in runs:
+        newest |= {task: [r for r in rows if r["task"] == task] for task in {r["task"] for r in rows}}
+    order = [entry.name for entry in TASKS]
+    return [row for task in sorted(newest, key=order.index) for row in newest[task]]
 
 
 def learning_tables(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -128,10 +138,9 @@ def _learned(runs: list[Row], reference: list[Row] | None) -> Row:
 
 
 def _at_time(run: Row, reference: Row) -> float:
-    """The validation loss of the run when the reference ended, that of the last epoch done by then."""
-    end, curves = reference["curves"]["seconds"][-1], run["curves"]
-    done = max(i for i, seconds in enumerate(curves["seconds"]) if seconds <= end)
-    return curves["val_loss"][done]
+    """The validation loss of the run when the reference ended, on the line between two epochs."""
+    curves = run["curves"]
+    return float(np.interp(reference["curves"]["seconds"][-1], curves["seconds"], curves["val_loss"]))
 
 
 def _relative_time(pairs: list[tuple[Row, Row]]) -> float | None:

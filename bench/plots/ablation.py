@@ -15,7 +15,15 @@ from ._tasks import excess_of, loss_label, of_task
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ANCHORS = {"paper_layer": "the layer as published", "test_time_projection": "projection at test time"}
+ANCHORS = {
+    "paper_layer": "the layer as published",
+    "improved_layer": "LayerNorm, one coefficient a line, softplus",
+    "half_spaces": "half_spaces, inward gradient",
+    "gauge": "gauge, inward gradient",
+    "knapsack": "knapsack, inward gradient",
+    "test_time_projection": "projection at test time",
+}
+"""What is compared beside the variants, and how it is called here."""
 
 
 class Ablation(AbstractFigure):
@@ -38,10 +46,10 @@ class Ablation(AbstractFigure):
         require_rows(shown, "of a variant")
         tasks = distinct(shown, "task")
         most = max(len(of_task(shown, task)) for task in tasks)
-        figure = Figure(figsize=(9.5, 1 + 0.27 * most), layout="constrained")
+        figure = Figure(figsize=(11, 1 + 0.27 * most), layout="constrained")
         for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
             mine = of_task(shown, task)
-            _panel(axes, mine, labelled=task == tasks[0])
+            _panel(axes, mine)
             axes.set_title(task, loc="left")
             axes.set_xlabel(f"validation {loss_label(mine, 'optimum_val')}")
         return figure
@@ -54,7 +62,7 @@ def _shown(rows: list[Row]) -> list[Row]:
     return [row for row in measured if row["task"] in tasks and (row["changes"] or row["method"] in ANCHORS)]
 
 
-def _panel(axes: Axes, rows: list[Row], labelled: bool) -> None:
+def _panel(axes: Axes, rows: list[Row]) -> None:
     for i, row in enumerate(rows):
         colour = "#000000" if row["method"] in ANCHORS else "#0072B2"
         value, low, high = (excess_of(row, f"val_loss{end}", "optimum_val") for end in ("", "_low", "_high"))
@@ -62,7 +70,7 @@ def _panel(axes: Axes, rows: list[Row], labelled: bool) -> None:
         if math.isfinite(low):
             axes.plot((max(low, 0.3 * value), high), (i, i), color=colour, linewidth=1.5)
     labels = [row["changes"] or ANCHORS[row["method"]] for row in rows]
-    axes.set_yticks(range(len(rows)), labels if labelled else [""] * len(rows))
+    axes.set_yticks(range(len(rows)), labels, fontsize=7)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xscale("log")
     axes.tick_params(axis="y", length=0)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from .._cells import distinct, where
 from .._tables_io import Row
@@ -52,6 +53,7 @@ class LearningCurves(AbstractFigure):
             left.set_ylabel(f"validation {loss_label(mine, 'optimum_val')}")
             left.set_yscale("log")
             right.set_xscale("log")
+            right.xaxis.set_minor_formatter(NullFormatter())
         panels[-1][0].set_xlabel("epoch")
         panels[-1][1].set_xlabel("seconds of training")
         add_legend(figure, "Learning curves", handles)

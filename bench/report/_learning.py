@@ -8,6 +8,7 @@ from .._cells import distinct, ok, where
 from .._numbers import NONE, count, error, interval, number, share, times
 from .._tables_io import Row, Tables
 from ..experiments.learning.methods import REFERENCE
+from ..plots.ablation import ANCHORS
 from ._document import Block, Heading, Paragraph, Table, code, literal
 from ._pictures import Pictures
 
@@ -115,14 +116,12 @@ def _ablation(rows: list[Row], pictures: Pictures) -> list[Block]:
     if not variants:
         return []
     tasks = distinct(variants, "task")
-    anchors = [row for row in rows if row["method"] in ("paper_layer", REFERENCE) and row["task"] in tasks]
+    anchors = [row for row in rows if row["method"] in ANCHORS and row["task"] in tasks]
     lines = []
     for name in distinct([*anchors, *variants], "method"):
         mine = where([*anchors, *variants], method=name)
-        changes = (
-            mine[0]["changes"] or {"paper_layer": "as published", REFERENCE: "projection at test time"}[name]
-        )
-        lines.append((code(name), changes, *(_excess(where(mine, task=task)) for task in tasks)))
+        changes = mine[0]["changes"] or ANCHORS[name]
+        lines.append((code(name), literal(changes), *(_excess(where(mine, task=task)) for task in tasks)))
     return [
         Heading(3, "Why the published layer is behind"),
         Paragraph(

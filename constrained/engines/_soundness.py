@@ -55,9 +55,8 @@ def _without_equalities(cone: Cone) -> np.ndarray:  # (m, n) -> (m, n - rank of 
     C = [v % PRIME for row in cone.equalities for v in row]
     basis, nullity = flint.nmod_mat(len(cone.equalities), cone.n, C, PRIME).nullspace()
     product = flint.nmod_mat(*A.shape, A.ravel().tolist(), PRIME) * basis
-    return np.array([[int(v) for v in row[:nullity]] for row in product.tolist()], dtype=np.int64).reshape(
-        -1, nullity
-    )
+    rows = [[int(v) for v in row[:nullity]] for row in product.tolist()]
+    return np.array(rows, dtype=np.int64).reshape(len(A), nullity)
 
 
 def _of_smaller_rank(residues: np.ndarray, tight: np.ndarray) -> Iterator[int]:  # (m, n), (k, m)

@@ -200,7 +200,7 @@ def test_exact_derivatives(name, scale):
 
 
 def test_an_unknown_gradient_is_refused():
-    with pytest.raises(cn.InvalidInputError, match="'exact' or 'inward'; found 'outward'"):
+    with pytest.raises(cn.InvalidInputError, match="one of 'exact', 'inward'; found 'outward'"):
         Knapsack(SETS["tiles"], gradient="outward")
     assert cn.constrain(SETS["tiles"], method="knapsack", gradient="inward").gradient == "inward"
 

@@ -13,7 +13,7 @@ bootstrap, 2015, who widens the percentiles by the same factor).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy import stats
@@ -64,6 +64,15 @@ def _median_interval(values: np.ndarray, level: float, resamples: int) -> tuple[
     wider = CAUTION * np.sqrt(count / (count - 1)) * stats.t.ppf(tail, count - 1) / stats.norm.ppf(tail)
     low, high = median * (ends / median) ** wider
     return median, float(low), float(high)
+
+
+def mean_interval(values: Iterable[float], name: str) -> dict[str, float | None]:
+    """Mean and ends of Student's 95 % interval over seeds, as three columns; one value has no interval."""
+    known = np.array(list(values), dtype=float)
+    mean = float(known.mean()) if len(known) else None
+    half = float(stats.t.ppf(0.975, len(known) - 1) * stats.sem(known)) if len(known) > 1 else None
+    ends = (None, None) if half is None or mean is None else (mean - half, mean + half)
+    return {name: mean, f"{name}_low": ends[0], f"{name}_high": ends[1]}
 
 
 def is_stable(seconds: Sequence[float]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .._cells import distinct, where
+from .._cells import distinct
 from .._tables_io import Row
 from ._style import Style, styles
 
@@ -30,8 +30,3 @@ def loss_label(rows: list[Row], optimum: str) -> str:
     """What `excess_of` gives for these rows."""
     known = any(math.isfinite(row[optimum]) for row in rows)
     return "loss - least feasible loss" if known else "loss"
-
-
-def of_task(rows: list[Row], task: str) -> list[Row]:
-    """The rows of one task."""
-    return where(rows, task=task)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from .._cells import distinct, ok
+from .._cells import distinct, ok, where
 from .._tables_io import Row
 from ._base import AbstractFigure, columns, require_rows
-from ._tasks import excess_of, loss_label, of_task
+from ._tasks import excess_of, loss_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,10 +45,10 @@ class Ablation(AbstractFigure):
         shown = _shown(rows)
         require_rows(shown, "of a variant")
         tasks = distinct(shown, "task")
-        most = max(len(of_task(shown, task)) for task in tasks)
+        most = max(len(where(shown, task=task)) for task in tasks)
         figure = Figure(figsize=(11, 1 + 0.27 * most), layout="constrained")
         for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
-            mine = of_task(shown, task)
+            mine = where(shown, task=task)
             _panel(axes, mine)
             axes.set_title(task, loc="left")
             axes.set_xlabel(f"validation {loss_label(mine, 'optimum_val')}")

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-from .._cells import distinct, ok
+from .._cells import distinct, ok, where
 from .._tables_io import Row
+from ..experiments.learning.methods import REFERENCE
 from ._base import AbstractFigure, columns, require_rows
 from ._style import Style
-from ._tasks import compared, of_task, task_styles
+from ._tasks import compared, task_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-REFERENCE = "test_time_projection"
 WIDEST = 4.0
 """A value farther from the reference than this many times the nearer half of them is drawn at the edge."""
 
@@ -41,11 +41,11 @@ class Learned(AbstractFigure):
         known = [row for row in ok(compared(rows)) if math.isfinite(row["test_loss"])]
         require_rows(known, "with a test loss")
         chosen, tasks = task_styles(rows), distinct(known, "task")
-        heights = [len(of_task(known, task)) + 2 for task in tasks]
+        heights = [len(where(known, task=task)) + 2 for task in tasks]
         figure = Figure(figsize=(8, 0.26 * sum(heights)), layout="constrained")
         panels = figure.subplots(len(tasks), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axes, task in zip(panels, tasks, strict=True):
-            mine = of_task(known, task)
+            mine = where(known, task=task)
             _panel(axes, mine, chosen)
             axes.set_title(task, loc="left")
         panels[-1].set_xlabel("test loss of the feasible output")

@@ -12,7 +12,7 @@ from .._cells import distinct, where
 from .._tables_io import Row
 from ._base import AbstractFigure, add_legend, columns, require_rows
 from ._style import Style
-from ._tasks import compared, excess_of, loss_label, of_task, task_styles
+from ._tasks import compared, excess_of, loss_label, task_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,7 @@ class LearningCurves(AbstractFigure):
         panels = figure.subplots(len(tasks), 2, sharey="row", squeeze=False)
         handles = []
         for (left, right), task in zip(panels, tasks, strict=True):
-            mine = of_task(known, task)
+            mine = where(known, task=task)
             handles += _curves(left, mine, chosen, "epoch")
             _curves(right, mine, chosen, "seconds")
             left.set_title(task, loc="left")

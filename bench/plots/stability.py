@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from .._cells import distinct, where
 from .._tables_io import Row
 from ._base import AbstractFigure, add_legend, columns, require_rows
-from ._tasks import compared, of_task, task_styles
+from ._tasks import compared, task_styles
 
 PANELS = {
     "gradient_norm": "norm of the gradient",
@@ -40,7 +40,7 @@ class Stability(AbstractFigure):
         figure = Figure(figsize=(9.5, 0.9 + 2.1 * len(tasks)), layout="constrained")
         handles = []
         for panels, task in zip(figure.subplots(len(tasks), 3, squeeze=False), tasks, strict=True):
-            mine = of_task(known, task)
+            mine = where(known, task=task)
             for axes, (name, label) in zip(panels, PANELS.items(), strict=True):
                 for i, (method, style) in enumerate(chosen.items()):
                     curve = [row for row in where(mine, method=method) if math.isfinite(row[name])]

@@ -51,8 +51,8 @@ GENERAL = (
     "measured once a cell, so a break-even is an order of magnitude.",
     "The training step has no optimiser and no other layers, so what the constrained layer adds there is "
     "larger than in a whole network.",
-    "The networks are small, each is trained once and, in the short run, for fewer epochs than in the paper; "
-    "differences between their errors have no interval.",
+    "The networks of the main job are small, each is trained once and, in the short run, for fewer epochs "
+    "than in the paper; differences between their errors have no interval.",
 )
 
 

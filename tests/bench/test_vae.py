@@ -16,7 +16,8 @@ from bench.experiments.vae._model import SIGMA, Vae, log_likelihood
 from bench.experiments.vae._noise import batches, normal
 from bench.experiments.vae._outputs import OUTPUTS, output
 from bench.experiments.vae._training import schedule
-from bench.experiments.vae.tables import interval, vae_rows, vae_tables
+from bench.experiments.vae.tables import vae_rows, vae_tables
+from bench.intervals import mean_interval
 from bench.plots import FIGURES, NothingToDrawError
 from bench.plots._images import tile_sums
 from bench.problems.checkerboard import checkerboard, checkerboard_box
@@ -290,8 +291,8 @@ def test_a_failed_method_is_a_row_with_its_reason():
 
 
 def test_one_value_has_no_interval():
-    assert interval([2.0], "v") == {"v": 2.0, "v_low": None, "v_high": None}
-    assert interval([], "v") == {"v": None, "v_low": None, "v_high": None}
+    assert mean_interval([2.0], "v") == {"v": 2.0, "v_low": None, "v_high": None}
+    assert mean_interval([], "v") == {"v": None, "v_low": None, "v_high": None}
 
 
 def test_made_tables_are_those_that_are_declared(tmp_path):

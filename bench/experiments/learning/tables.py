@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from ...intervals import mean_interval
 from ._experiment import OK, best_run, final_loss
 from ._training import CURVES
 from .methods import REFERENCE
@@ -58,18 +58,6 @@ def learned_rows(rows: Sequence[Row]) -> list[Row]:
     return lines
 
 
-def interval(values: Iterable[float], name: str) -> Row:
-    """Mean and the ends of its 95 % interval as three columns; one value has no interval."""
-    values = np.array(list(values), dtype=float)
-    mean = float(values.mean()) if len(values) else None
-    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)) if len(values) > 1 else None
-    return {
-        name: mean,
-        f"{name}_low": None if half is None or mean is None else mean - half,
-        f"{name}_high": None if half is None or mean is None else mean + half,
-    }
-
-
 def _chosen(rows: Sequence[Row]) -> list[list[Row]]:
     """For each task and method the runs of all seeds at the learning rate and weight that were best."""
     groups: dict[tuple, list[Row]] = {}
@@ -99,7 +87,7 @@ def _curves(runs: list[Row]) -> Iterable[Row]:
             "changes": runs[0]["changes"],
             "epoch": epoch,
             "optimum_val": runs[0]["optimum_val"],
-            **interval(at["val_loss"], "val_loss"),
+            **mean_interval(at["val_loss"], "val_loss"),
             **{name: _over(np.mean, at[name]) for name in MEANS},
             **{name: _over(np.max, at[name]) for name in WORST},
         }
@@ -119,11 +107,13 @@ def _learned(runs: list[Row], reference: list[Row] | None) -> Row:
         **first,
         "seeds": len(runs),
         "epochs": min(len(curve["seconds"]) - 1 for curve in curves),
-        **interval((final_loss(run) for run in runs), "val_loss"),
-        **interval((run["test_loss"] for run in runs), "test_loss"),
-        **interval((run["test_loss"] - other["test_loss"] for run, other in pairs), "test_difference"),
-        **interval((_at_time(run, other) for run, other in pairs), "val_loss_at_time"),
-        **interval((_at_time(run, other) - final_loss(other) for run, other in pairs), "difference_at_time"),
+        **mean_interval((final_loss(run) for run in runs), "val_loss"),
+        **mean_interval((run["test_loss"] for run in runs), "test_loss"),
+        **mean_interval((run["test_loss"] - other["test_loss"] for run, other in pairs), "test_difference"),
+        **mean_interval((_at_time(run, other) for run, other in pairs), "val_loss_at_time"),
+        **mean_interval(
+            (_at_time(run, other) - final_loss(other) for run, other in pairs), "difference_at_time"
+        ),
         "raw_test_loss": float(np.mean([run["test_raw_loss"] for run in runs])),
         "violation": max(max(curve["violation"]) for curve in curves),
         "test_violation": max(run["test_violation"] for run in runs),

@@ -15,9 +15,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from ...intervals import ratio_interval
+from ...intervals import mean_interval, ratio_interval
 from ._experiment import OK, best_row
 from ._methods import METHOD_NAMES, PROJECTED, method
 from ._model import SIGMA
@@ -56,15 +55,6 @@ def vae_rows(rows: Sequence[Row], settings: Row) -> list[Row]:
             lines.append(_described(name) | {"status": failed[-1]["status"], "reason": failed[-1]["reason"]})
     best = next((line["projection"] for line in lines if line["fastest"]), "")
     return [line | _common(settings) | {"best_projection": best} for line in lines]
-
-
-def interval(values: Iterable[float], name: str) -> Row:
-    """Mean and the ends of its 95 % interval as three columns; one value has no interval."""
-    values = np.array(list(values), dtype=float)
-    mean = float(values.mean()) if len(values) else None
-    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)) if len(values) > 1 else None
-    ends = (None, None) if half is None or mean is None else (mean - half, mean + half)
-    return {name: mean, f"{name}_low": ends[0], f"{name}_high": ends[1]}
 
 
 def _chosen(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -107,13 +97,13 @@ def _learned(name: str, chosen: dict[str, list[Row]]) -> Row:
         "seeds": len(runs),
         "learning_rate": runs[0]["learning_rate"],
         "parameters": runs[0]["parameters"],
-        **interval((run["train_seconds"] for run in runs), "train_seconds"),
+        **mean_interval((run["train_seconds"] for run in runs), "train_seconds"),
     }
     for term in TERMS:
-        line |= interval((run[term] for run in runs), term)
+        line |= mean_interval((run[term] for run in runs), term)
     for split in ("val", "test"):
         term = f"{split}_elbo"
-        line |= interval((run[term] - other[term] for run, other in pairs), f"{split}_difference")
+        line |= mean_interval((run[term] - other[term] for run, other in pairs), f"{split}_difference")
     for column in JUDGED:
         known = [run[column] for run in runs if run.get(column) is not None]
         over = max if column.endswith("violation") else np.mean
@@ -176,5 +166,5 @@ def _curves(rows: Sequence[Row], runs: list[Row]) -> Iterable[Row]:
         line |= {"learning_rate": runs[0]["learning_rate"]}
         for name in ("val_elbo", "val_reconstruction", "val_divergence", "train_elbo", "seconds"):
             known = [row[name] for row in at if row[name] is not None]
-            line |= interval(known, name)
+            line |= mean_interval(known, name)
         yield line

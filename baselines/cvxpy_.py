@@ -58,6 +58,11 @@ def _highs(tol: float) -> dict[str, float]:
     return dict.fromkeys(names, max(tol, 1e-10)) | {"qp_regularization_value": 0.0}
 
 
+def _osqp(tol: float) -> dict[str, Any]:
+    """CVXPY polishes the first point alone unless told, and what is not polished depends on its predecessors."""
+    return {"eps_abs": tol, "eps_rel": tol, "polishing": True}
+
+
 def _proxqp(tol: float) -> dict[str, float]:
     """CVXPY does not pass on ProxQP's check of the gap, without which residuals of 1e-9 are distances
     of 1e-5."""
@@ -70,11 +75,11 @@ def _qpalm(tol: float) -> dict[str, float]:
     return {"eps_abs": tol, "eps_rel": tol, "warm_start": False}
 
 
-TOLERANCES: dict[str, Callable[[float], dict[str, float]]] = {
+TOLERANCES: dict[str, Callable[[float], dict[str, Any]]] = {
     "CLARABEL": _clarabel,
     "DAQP": lambda tol: {"primal_tol": tol, "dual_tol": tol},
     "HIGHS": _highs,
-    "OSQP": lambda tol: {"eps_abs": tol, "eps_rel": tol},
+    "OSQP": _osqp,
     "PIQP": _piqp,
     "PROXQP": _proxqp,
     "QPALM": _qpalm,

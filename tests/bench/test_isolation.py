@@ -23,6 +23,9 @@ TINY = Grid("tiny", (), budget=0.0)
 PATIENT = Limits(setup=60.0, call=60.0, memory_mb=1e9)
 HASTY = Limits(setup=2.0, call=2.0, memory_mb=1e9)
 
+LARGE_MB = 1500
+"""More than a process takes that has imported the packages: about 520."""
+
 SET_UP, FIRST_CALL, TIMING = range(3)
 
 
@@ -65,7 +68,7 @@ def exit_3():
 
 def eat():
     """More than the limit, then wait to be found."""
-    kept = np.ones(800 * 2**17)  # 800 MB, written to
+    kept = np.ones(LARGE_MB * 2**17)  # eight bytes each, written to
     time.sleep(1000)
     print(kept.sum())
 
@@ -110,8 +113,7 @@ def test_only_the_one_at_work_is_blamed_and_the_others_are_measured(what, limits
 
 
 def test_memory_is_limited():
-    baseline = psutil.Process().memory_info().rss / 2**20
-    limits = Limits(setup=60.0, call=60.0, memory_mb=baseline + 250)
+    limits = Limits(setup=60.0, call=60.0, memory_mb=LARGE_MB)
     found = rows(Does("eater", eat), Does("good"), limits=limits)
     assert found["eater"]["status"] == "crashed" and found["good"]["status"] == "ok"
     assert "MB of memory, more than" in found["eater"]["reason"]

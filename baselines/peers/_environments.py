@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 REQUIREMENTS = Path(__file__).resolve().parent / "requirements"
 VARIABLE = "CONSTRAINED_PEERS"
 ADVICE = "run `make peers`"
+BEHIND = "of_the_parent.pth"
+"""Names the folders of this interpreter's packages, in an environment that sees them."""
 
 
 def folder() -> Path:
@@ -48,6 +50,15 @@ def python(environment: str) -> str:
         return sys.executable
     windows = sys.platform == "win32"
     return str(folder() / environment / ("Scripts/python.exe" if windows else "bin/python"))
+
+
+def site_packages(environment: str) -> list[str]:
+    """The folders that an environment finds packages in, its own first."""
+    root = Path(python(environment)).parents[1]
+    own = list(root.glob("[lL]ib*/**/site-packages"))
+    seen = (path / BEHIND for path in own)
+    behind = [line for path in seen if path.exists() for line in path.read_text().splitlines()]
+    return [*map(str, own), *behind]
 
 
 def check(peer: type[AbstractPeer]) -> None:
@@ -150,7 +161,7 @@ def _see_ours(environment: str) -> None:
     """Not by `venv --system-site-packages`, which would skip those of a virtual environment that this is."""
     base = str(folder() / environment)
     where = Path(sysconfig.get_path("purelib", "venv", {"base": base, "platbase": base}))
-    (where / "of_the_parent.pth").write_text("".join(f"{path}\n" for path in _ours()))
+    (where / BEHIND).write_text("".join(f"{path}\n" for path in _ours()))
 
 
 def _install(environment: str, wheels: str, requirements: list[str], *options: str) -> list[str]:

@@ -94,7 +94,7 @@ class Projected(AbstractMethod):
 
 
 class Peer(AbstractMethod):
-    """Another paper's layer in its own process, on the device of the cell, tuned on points of another seed."""
+    """Another paper's layer in its own process, on the device of the cell, tuned on points of its own."""
 
     role, field = "peer", True
 

@@ -1,22 +1,24 @@
 """Wheels for a CUDA machine without network: `python -m bench.wheels DIR [--jax-cuda 12|13]`.
 
 What `bench/cuda.sh` installs there: the extras of the suite and, group by group, the packages of the peers'
-environments, with all that they depend on but torch, triton and NVIDIA's libraries, which that machine has. The
-wheels are those of this interpreter's version and platform, so it must be the version that the other machine
-has; source packages are built. Sizes are printed, the largest first, since what such a machine is given is
-often limited; of each group, what it adds to those before.
+environments, with all that they depend on but torch, triton and NVIDIA's libraries, which that machine has.
+The wheels are those of this interpreter's version and platform, which must be that machine's; source packages
+are built. Sizes are printed, the largest first, since what such a machine is given is often limited; of each
+group, what it adds to those before. A wheel that is taken out again costs there what needs it, by name.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from baselines.peers._environments import REQUIREMENTS, environments
@@ -58,11 +60,10 @@ def collect(folder: Path, requirements: Sequence[str]) -> set[str]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as own:
         subprocess.run((*PIP, "wheel", "--no-deps", "--wheel-dir", own, *requirements), check=True)
-        made = {path.name: path.read_bytes() for path in Path(own).glob("*.whl")}
-    new = {name for name in made if not (folder / name).exists()}
-    for name in new:
-        (folder / name).write_bytes(made[name])
-    return new
+        new = [path for path in Path(own).glob("*.whl") if not (folder / path.name).exists()]
+        for path in new:
+            shutil.copy(path, folder)
+        return {path.name for path in new}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,11 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     wheels = sorted(arguments.folder.glob("*.whl"), key=lambda path: -path.stat().st_size)
     for path in wheels:
         print(f"{_megabytes([path]):8.1f} MB  {path.name}")
-    print(f"{_megabytes(wheels):8.1f} MB  in {len(wheels)} wheels, for Python {sys.version.split()[0]}")
+    print(f"{_megabytes(wheels):8.1f} MB  in {len(wheels)} wheels, for Python {platform.python_version()}")
     return 0
 
 
-def _megabytes(paths: Sequence[Path] | Iterator[Path]) -> float:
+def _megabytes(paths: Iterable[Path]) -> float:
     return sum(path.stat().st_size for path in paths) / 1e6
 
 

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--wheels", metavar="DIR", default="", help="take packages from DIR; no network")
     parser.add_argument(
-        "--cuda", action="store_true", help="for CUDA, with the torch and the CUDA libraries of this interpreter"
+        "--cuda", action="store_true", help="with the torch and the CUDA libraries of this interpreter"
     )
     arguments = parser.parse_args(argv)
     cuda = _cuda_of_torch() if arguments.cuda else ""

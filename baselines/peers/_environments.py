@@ -5,7 +5,7 @@ environment has one. `make peers`, that is `python -m baselines.peers`, builds t
 
     requirements/<name>.txt           installed with what it depends on
     requirements/<name>.alone.txt     installed after it without: packages that declare more than they need
-    requirements/<name>.cuda12.txt    with `cuda`, installed as well where torch is built for CUDA 12; so for 13
+    requirements/<name>.cuda12.txt    with `cuda`, where torch is built for CUDA 12; so for 13
 
 With `cuda` an environment sees the packages of this interpreter behind its own: its torch, whatever the
 version, and the CUDA libraries that came with it, which take gigabytes. With `wheels` nothing is downloaded:
@@ -73,7 +73,8 @@ def check(peer: type[AbstractPeer]) -> None:
             f"the peer {peer.name!r} needs the environment {peer.environment!r}, which is not there; {ADVICE}"
         )
     elif (lack := _lack(peer)).exists():
-        raise MissingDependencyError(f"the environment {peer.environment!r} lacks something: {lack.read_text()}")
+        text = lack.read_text()
+        raise MissingDependencyError(f"the environment {peer.environment!r} lacks something: {text}")
 
 
 def build(environment: str, wheels: str = "", cuda: str = "") -> str | None:

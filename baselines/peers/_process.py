@@ -2,8 +2,8 @@
 
 The process starts once and stays; arrays go through npz files in a temporary folder. Times are taken
 inside it, around the call alone, so neither its start nor the files are in any number; on CUDA the points
-are on the device by then. It computes with as many threads as this process. What a peer returns is handed on as it is, NaN and infeasible points
-included: judging is the harness's work.
+are on the device by then. It computes with as many threads as this process. What a peer returns is handed
+on as it is, NaN and infeasible points included: judging is the harness's work.
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@
     {"command": "run", "points", "backward", "answer"}     one call to warm up, then one timed
     {"command": "time", "backward", "calls"}               one more on the points of the last run
 
-Arrays are npz files. An answer is `{"ok": ...}`, `{"error": text}`, or to a set-up `{"lacks": text}` where the
-device is not to be had; a failed command ends nothing. On CUDA the seconds of "time" are the mean of as many
-calls without a pause as last ROUND_SECONDS, like a round of the suite, since waiting for the device costs
-more than a short call; unless "calls" says how many. The standard library and numpy are all it imports itself: neither `constrained` nor torch need be here.
+Arrays are npz files. An answer is `{"ok": ...}`, `{"error": text}`, or to a set-up `{"lacks": text}` where
+the device is not to be had; a failed command ends nothing. On CUDA the seconds of "time" are the mean of as
+many calls without a pause as last ROUND_SECONDS, like a round of the suite, since waiting for the device
+costs more than a short call; unless "calls" says how many. The standard library and numpy are all it imports
+itself: neither `constrained` nor torch need be here.
 """
 
 from __future__ import annotations

@@ -87,7 +87,8 @@ def _run(func, args, kwargs):
     if (device := kwargs.get("device")) is not None:
         stays = device == INSIDE
         kwargs = kwargs | {"device": torch.device("cpu")}
-    call = _lu_without_pivots if name == "aten::linalg_lu_factor_ex" and not kwargs.get("pivot", True) else func
+    unpivoted = name == "aten::linalg_lu_factor_ex" and not kwargs.get("pivot", True)
+    call = _lu_without_pivots if unpivoted else func
     found = call(*tree_map(_values, args), **tree_map(_values, kwargs))
     same = {id(tensor.values): tensor for tensor in there}  # what was changed in place is what it was
 

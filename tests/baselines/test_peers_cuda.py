@@ -3,6 +3,7 @@
 import inspect
 import json
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -163,13 +164,11 @@ def test_a_peer_in_torch_makes_its_tensors_on_the_device(name):
 # Environments without a network.
 
 
-def wheel(folder, name):
-    """A wheel with one empty module."""
-    import zipfile
-
+def wheel(folder, name, text=""):
+    """A wheel with one module."""
     info = f"{name}-1.0.dist-info"
     with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as archive:
-        archive.writestr(f"{name}.py", "")
+        archive.writestr(f"{name}.py", text)
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")

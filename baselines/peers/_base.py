@@ -116,8 +116,8 @@ class AbstractPeer(ABC):
         """`None` if the layer is made for this set, otherwise the reason why it is not."""
         return None
 
-    def lacks_device(self) -> str | None:
-        """`None` if what it needs for `device` is in this process, otherwise what is missing."""
+    def start_device(self) -> str | None:
+        """Use `device` for a first time, which counts as no set-up; what is missing if it cannot be."""
         return None
 
     @abstractmethod

@@ -71,7 +71,8 @@ class PeerProcess:
         device: "cpu" or "cuda", where the peer computes; never another one than was asked for.
 
     Attributes:
-        setup_seconds: of the set-up inside the process, tuning included, importing excluded.
+        setup_seconds: of the set-up inside the process, tuning included, importing and the first use of the
+            device excluded.
         versions: of the interpreter and of the packages that the peer `reads`.
         tuned: what the peer chose at set-up.
         threads: how many it computes with.

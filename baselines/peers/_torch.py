@@ -22,13 +22,16 @@ class AbstractTorchPeer(AbstractPeer):
     devices = ("cpu", "cuda")
     weights: Tensor  # (n,)
 
-    def lacks_device(self) -> str | None:
-        """A build of torch with CUDA, and a device that it sees."""
+    def start_device(self) -> str | None:
+        """On CUDA: its context and what torch sets up at a first product."""
         import torch
 
-        if self.device == "cpu" or torch.cuda.is_available():
-            return None
-        return f"its torch {torch.__version__} sees no CUDA device"
+        if self.device == "cuda" and not torch.cuda.is_available():
+            return f"its torch {torch.__version__} sees no CUDA device"
+        if self.device == "cuda":
+            square = torch.ones(64, 64, device=self.device)
+            self.wait(square @ square)
+        return None
 
     def tensor(self, values: np.ndarray, dtype: str = "") -> Tensor:
         """In the dtype of the peer or another one, on its device."""

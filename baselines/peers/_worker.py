@@ -69,19 +69,19 @@ class Worker:
     """Of the last timed call."""
 
     def setup(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Seconds of importing the packages and of `setup`, versions, and what was tuned."""
+        """Seconds of the start (device, imports) and of `setup`, versions, and what was tuned."""
         problem_class = importlib.import_module("baselines.peers._base").Problem
         problem = problem_class.load(message["problem"])
         with np.load(message["tuning"]) as arrays:
             tuning = arrays["points"]
         entry = _class(message["file"], message["module"], message["class"])
         start = perf_counter()
+        self.peer = entry(message["dtype"], message["threads"], message["device"])
+        if (reason := self.peer.start_device()) is not None:
+            raise NoDeviceError(reason)
         for name in entry.requires:
             importlib.import_module(name)
         imported = perf_counter()
-        self.peer = entry(message["dtype"], message["threads"], message["device"])
-        if (reason := self.peer.lacks_device()) is not None:
-            raise NoDeviceError(reason)
         self.state = self.peer.setup(problem, tuning)
         return {
             "import_seconds": imported - start,

@@ -49,14 +49,18 @@ class Pinet(AbstractPeer):
     kind = "projection"
     devices = ("cpu", "cuda")
 
-    def lacks_device(self) -> str | None:
-        """A JAX with its CUDA plugin, and a device that it sees."""
+    def start_device(self) -> str | None:
+        """On CUDA: JAX's plugin, the context, and a first product."""
+        if self.device == "cpu":
+            return None
         import jax  # pyright: ignore[reportMissingImports]
 
         try:
-            jax.devices(self.device)
+            jax.devices("cuda")
+            square = jax.numpy.ones((64, 64))
+            self.wait(square @ square)
         except RuntimeError as error:
-            return f"its jax {jax.__version__} sees no {self.device} device: {str(error).splitlines()[0]}"
+            return f"its jax {jax.__version__} sees no CUDA device: {str(error).splitlines()[0]}"
         return None
 
     @classmethod

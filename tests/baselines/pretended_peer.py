@@ -34,7 +34,7 @@ def answers(entry, problem, device):
     generator = np.random.default_rng(SEED)
     tuning, y = generator.standard_normal((64, problem.n)), generator.standard_normal((24, problem.n))
     peer = entry("float64", 1, device)
-    assert (reason := peer.lacks_device()) is None, reason
+    assert (reason := peer.start_device()) is None, reason
     state, points = peer.setup(problem, tuning), peer.load(y)
     x, gradient = peer.wait(peer.solve(state, points, True))
     alone, _ = peer.wait(peer.solve(state, points, False))

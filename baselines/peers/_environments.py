@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -154,8 +155,12 @@ def _wanted(environment: str, cuda: str = "") -> str:
 
 
 def _ours() -> list[str]:
-    """The folders that this interpreter finds packages in."""
-    return [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    """The folders that this interpreter finds packages in, and torch wherever it is."""
+    found = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    torch = find_spec("torch")
+    if torch is not None and torch.origin is not None:
+        found.append(str(Path(torch.origin).parents[1]))
+    return list(dict.fromkeys(found))
 
 
 def _see_ours(environment: str) -> None:

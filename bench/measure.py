@@ -85,7 +85,7 @@ def measure_cell(
     watch("", "harness")
     instance = cell.generate()
     judge = Judge(instance, cell)
-    target = Target(device, getattr(torch, cell.dtype), grid.setup_limit)
+    target = Target(device, getattr(torch, cell.dtype), grid.setup_limit, cold=grid.cache == "cold")
     common = common_row(table, cell, instance, device, grid.cache)
     contestants = [Contestant(m, common | identity(m)) for m in methods]
     rows = {contestant.method.name: contestant.row for contestant in contestants}

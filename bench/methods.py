@@ -10,6 +10,7 @@ inference, torch tensor in, torch tensor out. Entries that other packages regist
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -93,7 +94,7 @@ class Projected(AbstractMethod):
 
 
 class Peer(AbstractMethod):
-    """Another paper's layer in its own process, tuned on points that are not those of the cell."""
+    """Another paper's layer in its own process, on the device of the cell, tuned on points of its own."""
 
     role, field = "peer", True
 
@@ -107,15 +108,21 @@ class Peer(AbstractMethod):
             raise UnsupportedSetError(f"peer {self.name!r} has no gradient")
         self.entry.check_available()
         process = PeerProcess(
-            self.entry, instance.polyhedron, _dtype_name(target.dtype), _tuning(instance), target.peer_seconds
+            self.entry,
+            instance.polyhedron,
+            _dtype_name(target.dtype),
+            _tuning(instance),
+            target.peer_seconds,
+            target.device.type,
         )
 
         def run(y: Tensor) -> Tensor:
             x, _, _ = process.run(y.cpu().numpy(), self.backward)
-            return torch.from_numpy(np.array(x)).to(y.dtype)
+            return torch.from_numpy(np.array(x)).to(y)
 
         projects = self.entry.kind == "projection"
-        return Prepared(run, instance.polyhedron.n, projects, clock=process.time, close=process.close)
+        clock = partial(process.time, calls=1) if target.cold else process.time
+        return Prepared(run, instance.polyhedron.n, projects, clock=clock, close=process.close)
 
 
 def _dtype_name(dtype: torch.dtype) -> Any:

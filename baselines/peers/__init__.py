@@ -11,7 +11,7 @@ from constrained.errors import lookup
 
 from .._installed import installed
 from ._base import AbstractPeer, Problem
-from ._process import PeerError, PeerProcess, PeerTimeoutError, tuning_points
+from ._process import PeerDeviceError, PeerError, PeerProcess, PeerTimeoutError, tuning_points
 from .cvxpylayers_ import Cvxpylayers
 from .dc3 import Dc3
 from .hardnet_aff import HardNetAff
@@ -36,6 +36,7 @@ def available() -> list[str]:
 __all__ = [
     "PEERS",
     "AbstractPeer",
+    "PeerDeviceError",
     "PeerError",
     "PeerProcess",
     "PeerTimeoutError",

@@ -79,6 +79,7 @@ class AbstractPeer(ABC):
     Args:
         dtype: "float32" or "float64", of the points given and returned.
         threads: how many threads the parent computes with.
+        device: "cpu" or "cuda", where the points are and the layer computes.
 
     It lives in the worker. Only the class, its attributes and `accepts`, is used by the parent.
     """
@@ -94,9 +95,11 @@ class AbstractPeer(ABC):
     kind: ClassVar[Kind]
     """What it promises: the nearest point, a feasible point, or a point closer to feasible."""
     differentiable: ClassVar[bool] = True
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    """Where points may be given to it."""
 
-    def __init__(self, dtype: str, threads: int) -> None:
-        self.dtype, self.threads = dtype, threads
+    def __init__(self, dtype: str, threads: int, device: str = "cpu") -> None:
+        self.dtype, self.threads, self.device = dtype, threads, device
         self.tuned: dict[str, Any] = {}
         """What `setup` chose, for the report."""
 
@@ -113,13 +116,17 @@ class AbstractPeer(ABC):
         """`None` if the layer is made for this set, otherwise the reason why it is not."""
         return None
 
+    def start_device(self) -> str | None:
+        """Use `device` for a first time, which counts as no set-up; what is missing if it cannot be."""
+        return None
+
     @abstractmethod
     def setup(self, problem: Problem, tuning: np.ndarray) -> Any:
         """All that depends on the set, and tuning on points (t, n) that are not those of the evaluation."""
 
     @abstractmethod
     def load(self, y: np.ndarray) -> Any:
-        """The array of the framework, in the dtype of the peer; untimed."""
+        """The array of the framework, in the dtype of the peer and on its device; untimed."""
 
     @abstractmethod
     def unload(self, x: Any) -> np.ndarray:
@@ -127,10 +134,15 @@ class AbstractPeer(ABC):
 
     @abstractmethod
     def solve(self, state: Any, y: Any, backward: bool) -> tuple[Any, Any]:
-        """(x (q, n), gradient (q, n) or None) of the framework, computed to the end; timed.
+        """(x (q, n), gradient (q, n) or None) of the framework; timed.
 
-        The gradient is that of `sum_ij x_ij w_j` in y, with `w = cotangent(n)`.
+        The gradient is that of `sum_ij x_ij w_j` in y, with `w = cotangent(n)`. Work may still be on its
+        way when this returns; then `wait` is to be defined.
         """
+
+    def wait(self, result: Any) -> Any:
+        """The result of `solve`, computed to the end: timed, and before anything that is."""
+        return result
 
 
 def cotangent(n: int) -> np.ndarray:

@@ -1,9 +1,9 @@
 """A peer in a process of its own: its packages cannot share an interpreter with ours, or each other.
 
 The process starts once and stays; arrays go through npz files in a temporary folder. Times are taken
-inside it, around the call alone, so neither its start nor the files are in any number. It computes with
-as many threads as this process. What a peer returns is handed on as it is, NaN and infeasible points
-included: judging is the harness's work.
+inside it, around the call alone, so neither its start nor the files are in any number; on CUDA the points
+are on the device by then. It computes with as many threads as this process. What a peer returns is handed
+on as it is, NaN and infeasible points included: judging is the harness's work.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ from typing import IO, Any, Literal
 import numpy as np
 import torch
 
-from constrained.errors import EngineError, InvalidInputError, UnsupportedSetError
+from constrained.errors import (
+    EngineError,
+    InvalidInputError,
+    MissingDependencyError,
+    UnsupportedSetError,
+    check_choice,
+)
 
 from ._base import AbstractPeer, Problem
 from ._environments import python
@@ -44,6 +50,10 @@ class PeerTimeoutError(PeerError, TimeoutError):
     """A peer did not answer in time; its process was ended."""
 
 
+class PeerDeviceError(MissingDependencyError):
+    """A peer cannot compute on the device: its package has no way to, or its environment no build for it."""
+
+
 def tuning_points(n: int, scale: float = 1.0) -> np.ndarray:
     """(TUNING_POINTS, n) normal points from a seed that no instance uses."""
     return scale * np.random.default_rng([TUNING_SEED, n]).standard_normal((TUNING_POINTS, n))
@@ -58,15 +68,18 @@ class PeerProcess:
         dtype: "float32" or "float64".
         tuning: (t, n) points that a peer is tuned on, never those evaluated; default: `tuning_points`.
         limit: seconds for each command, set-up included; None: no limit.
+        device: "cpu" or "cuda", where the peer computes; never another one than was asked for.
 
     Attributes:
-        setup_seconds: of the set-up inside the process, tuning included, importing excluded.
+        setup_seconds: of the set-up inside the process, tuning included, importing and the first use of the
+            device excluded.
         versions: of the interpreter and of the packages that the peer `reads`.
         tuned: what the peer chose at set-up.
         threads: how many it computes with.
 
     Raises:
         MissingDependencyError: its environment was not built.
+        PeerDeviceError: it cannot compute on the device.
         UnsupportedSetError: the set is not one that it serves.
         PeerError: the peer's own error.
         PeerTimeoutError: the limit was reached.
@@ -79,12 +92,16 @@ class PeerProcess:
         dtype: Literal["float32", "float64"] = "float32",
         tuning: np.ndarray | None = None,
         limit: float | None = 600.0,
+        device: str = "cpu",
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise InvalidInputError(f"dtype must be 'float32' or 'float64'; found {dtype!r}")
+        check_choice("device", device, ("cpu", "cuda"))
         entry.check_available()
+        if device not in entry.devices:
+            raise PeerDeviceError(f"peer {entry.name!r} computes on {' or '.join(entry.devices)} alone")
         problem = _accepted(entry, polyhedron)
-        self.entry, self.dtype, self.limit = entry, dtype, limit
+        self.entry, self.dtype, self.limit, self.device = entry, dtype, limit, device
         self.threads = torch.get_num_threads()
         self._start()
         try:
@@ -109,6 +126,7 @@ class PeerProcess:
                 "class": self.entry.__name__,
                 "dtype": self.dtype,
                 "threads": self.threads,
+                "device": self.device,
             }
             | {name: str(path) for name, path in paths.items()}
         )
@@ -141,12 +159,15 @@ class PeerProcess:
         with np.load(answer) as arrays:
             return arrays["x"], seconds, arrays["gradient"] if backward else None
 
-    def time(self, backward: bool | None = None) -> float:
-        """Seconds of one more call on the points of the last `run`; `backward`: as in that run by default."""
+    def time(self, backward: bool | None = None, calls: int | None = None) -> float:
+        """Seconds of one more call on the points of the last `run`; `backward`: as in that run by default.
+
+        The mean of `calls` without a pause; None: of one, on CUDA of as many as last a millisecond.
+        """
         if not self._ran:
             raise InvalidInputError("there is nothing to time yet; call run(y) first")
         backward = self._backward if backward is None else backward
-        return self._ask({"command": "time", "backward": backward})["seconds"]
+        return self._ask({"command": "time", "backward": backward, "calls": calls})["seconds"]
 
     def close(self) -> None:
         """End the process; again or on one that has ended: nothing."""
@@ -169,7 +190,7 @@ class PeerProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=_variables(os.environ, self.threads, bool(self.entry.environment)),
+                env=_variables(os.environ, self.threads, bool(self.entry.environment), self.device),
                 cwd=self._folder,
                 start_new_session=True,
             )
@@ -201,6 +222,10 @@ class PeerProcess:
         if not line:
             raise self._ended(message["command"])
         answer = json.loads(line)
+        if "lacks" in answer:
+            raise PeerDeviceError(
+                f"peer {self.entry.name!r} cannot compute on {self.device!r}: {answer['lacks']}"
+            )
         if "error" in answer:
             raise PeerError(f"peer {self.entry.name!r} failed in {message['command']!r}: {answer['error']}")
         return answer["ok"]
@@ -229,12 +254,18 @@ def _accepted(entry: type[AbstractPeer], polyhedron: Any) -> Problem:
     return problem
 
 
-def _variables(inherited: Mapping[str, str], threads: int, isolated: bool) -> dict[str, str]:
-    """The same number of threads for every library; for another interpreter, none of our packages."""
+def _variables(
+    inherited: Mapping[str, str], threads: int, isolated: bool, device: str = "cpu"
+) -> dict[str, str]:
+    """The same number of threads for every library; for another interpreter, none of our packages.
+
+    JAX would take three quarters of the memory of a CUDA device at its start, which others use as well.
+    """
     variables = dict(inherited)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC"):
         variables[name] = str(threads)  # NPROC: the thread pool of XLA on the CPU
-    variables["JAX_PLATFORMS"] = "cpu"
+    variables["JAX_PLATFORMS"] = "cpu" if device == "cpu" else f"{device},cpu"
+    variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     if threads == 1:
         flags = (variables.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false")
         variables["XLA_FLAGS"] = " ".join(flags).strip()

@@ -1,4 +1,7 @@
-"""What the peers written in torch share: arrays, and a gradient by autograd."""
+"""What the peers written in torch share: arrays, a gradient by autograd, and the device.
+
+On CUDA the constants and the points lie there before the clock starts, and it stops when the device is idle.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,34 @@ if TYPE_CHECKING:
 class AbstractTorchPeer(AbstractPeer):
     """A peer whose `forward` is differentiable torch code."""
 
-    def tensor(self, values: np.ndarray) -> Tensor:
-        """In the dtype of the peer."""
+    devices = ("cpu", "cuda")
+    weights: Tensor  # (n,)
+
+    def start_device(self) -> str | None:
+        """On CUDA: its context and what torch sets up at a first product."""
         import torch
 
-        return torch.tensor(np.asarray(values), dtype=getattr(torch, self.dtype))
+        if self.device == "cuda" and not torch.cuda.is_available():
+            return f"its torch {torch.__version__} sees no CUDA device"
+        if self.device == "cuda":
+            square = torch.ones(64, 64, device=self.device)
+            self.wait(square @ square)
+        return None
+
+    def tensor(self, values: np.ndarray, dtype: str = "") -> Tensor:
+        """In the dtype of the peer or another one, on its device."""
+        import torch
+
+        return torch.tensor(np.asarray(values), dtype=getattr(torch, dtype or self.dtype), device=self.device)
 
     def load(self, y: np.ndarray) -> Tensor:
-        """A tensor."""
+        """A tensor; what the outputs are weighted with is loaded as well."""
+        self.weights = self.tensor(cotangent(y.shape[1]))
         return self.tensor(y)
 
     def unload(self, x: Tensor) -> np.ndarray:
         """An array."""
-        return x.detach().numpy()
+        return x.detach().cpu().numpy()
 
     @abstractmethod
     def forward(self, state: Any, y: Tensor) -> Tensor:
@@ -43,6 +61,13 @@ class AbstractTorchPeer(AbstractPeer):
                 return self.forward(state, y), None
         y = y.detach().requires_grad_()
         x = self.forward(state, y)
-        weights = torch.as_tensor(cotangent(x.shape[1])).to(x.dtype)
-        (gradient,) = torch.autograd.grad(x, y, weights.expand_as(x))
+        (gradient,) = torch.autograd.grad(x, y, self.weights.expand_as(x))
         return x, gradient
+
+    def wait(self, result: Any) -> Any:
+        """Once the device is idle."""
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
+        return result

@@ -6,9 +6,13 @@ Promise: the nearest point, to SCS's tolerance; an error where SCS finds none. G
 differentiation of the optimality conditions of the cone program. Cost: one solve a point, `threads` at
 a time. The objective is written without `sum_squares(x - y)`, which adds a variable and a row a feature
 and with which the gradients of ECOS and Clarabel were off by up to 0.4 on a cone; so written, all agree.
-Solver: of those its documentation names, Moreau (recommended) needs a licence and CuClarabel a GPU; of
-the others SCS is the default and was about as fast as ECOS and Clarabel, and is run with the tolerance
-that it gives as the example for accuracy, 1e-8. Tuned: nothing else.
+Solver: of those its documentation names, Moreau (recommended) needs a licence; of the others SCS is the
+default and was about as fast as ECOS and Clarabel, and is run with the tolerance that it gives as the
+example for accuracy, 1e-8. Tuned: nothing else.
+On CUDA: its ways to a solver on the device are Moreau, whose CUDA build needs the licence as well;
+CuClarabel, which needs Julia, takes no tolerance from the layer and solves one point after another too;
+and MPAX, which has no backward pass. SCS is therefore run there as well, on the host: the package takes
+no CUDA tensors for it, so points and gradients are moved to the host and back, within the timed call.
 Source: Agrawal, Amos, Barratt, Boyd, Diamond, Kolter, "Differentiable Convex Optimization Layers",
 NeurIPS 2019.
 """
@@ -57,5 +61,5 @@ class Cvxpylayers(AbstractTorchPeer):
         jobs = {"n_jobs_forward": self.threads}
         if y.requires_grad:  # without a gradient diffcp hands an argument for the backward pass on to SCS
             jobs["n_jobs_backward"] = self.threads
-        (x,) = state(y, solver_args=ARGUMENTS | jobs)
-        return x.to(y.dtype)  # float64 whatever it is given
+        (x,) = state(y.cpu(), solver_args=ARGUMENTS | jobs)
+        return x.to(y)  # float64 on the host whatever it is given

@@ -53,10 +53,8 @@ class Dc3(AbstractTorchPeer):
         G, h = problem.inequalities()
         rows, limit = G @ complete, h - G @ offset
         scale = float(1 / max(2 * np.linalg.norm(rows, 2) ** 2, 1e-300)) if len(rows) else 1.0
-        import torch
-
         maps = (self.tensor(rows), self.tensor(limit), self.tensor(complete), self.tensor(offset))
-        state = _State(*maps, torch.as_tensor(free), scale)
+        state = _State(*maps, self.tensor(free, "int64"), scale)
         points = self.load(tuning)
         worst = {}
         for multiple in RATES:

@@ -49,7 +49,6 @@ class LinSat(AbstractTorchPeer):
 
     def setup(self, problem: Problem, tuning: np.ndarray) -> tuple[Any, float]:
         """Its initialised constraints and the factor."""
-        import torch
         from LinSATNet import init_constraints  # pyright: ignore[reportMissingImports]
 
         rows, _ = _positive(problem)
@@ -62,7 +61,7 @@ class LinSat(AbstractTorchPeer):
         given = {}
         for matrix, side, left, right in blocks:
             if len(left):
-                values = (torch.tensor(value, dtype=torch.float32) for value in (left * scale, right))
+                values = (self.tensor(value, "float32") for value in (left * scale, right))
                 given |= dict(zip((matrix, side), values, strict=True))
         self.tuned = {"scale": scale, "tau": TAU, "max_iter": ITERATIONS}
         return init_constraints(problem.n, **given), scale

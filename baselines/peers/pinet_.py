@@ -14,7 +14,8 @@ until one has converged; then sigma and the smallest number of iterations, in st
 and whose distance from the converged points are under the tolerance: 1e-5 in float32, 1e-7 in float64,
 times the largest entry of points and bounds. `tuned["reached"]` says whether any converged within 2000
 iterations; else the best of them is used as it is. float64 needs `jax_enable_x64`, set in this process
-alone.
+alone. On CUDA products are computed in full float32, as torch does: what XLA would use by default there,
+TF32, is 1e-3 off, and no candidate would converge.
 Source: Grontas, Terpin, Balta, D'Andrea, Lygeros, "Pinet: Optimizing hard-constrained neural networks
 with orthogonal projection layers", 2025. The package is called pinet-hcnn; pinet is something else.
 """
@@ -46,6 +47,21 @@ class Pinet(AbstractPeer):
     name, citation, environment = "pinet", "grontas2025", "jax"
     requires, reads = ("pinet",), ("pinet-hcnn", "jax", "jaxlib")
     kind = "projection"
+    devices = ("cpu", "cuda")
+
+    def start_device(self) -> str | None:
+        """On CUDA: JAX's plugin, the context, and a first product."""
+        if self.device == "cpu":
+            return None
+        import jax  # pyright: ignore[reportMissingImports]
+
+        try:
+            jax.devices("cuda")
+            square = jax.numpy.ones((64, 64))
+            self.wait(square @ square)
+        except RuntimeError as error:
+            return f"its jax {jax.__version__} sees no CUDA device: {str(error).splitlines()[0]}"
+        return None
 
     @classmethod
     def accepts(cls, problem: Problem) -> str | None:
@@ -59,6 +75,8 @@ class Pinet(AbstractPeer):
         import jax  # pyright: ignore[reportMissingImports]
 
         jax.config.update("jax_enable_x64", self.dtype == "float64")
+        if self.device == "cuda":
+            jax.config.update("jax_default_matmul_precision", "highest")
         layer, sigma, iterations = self._tune(problem, tuning)
         from pinet import ProjectionInstance  # pyright: ignore[reportMissingImports]
 
@@ -131,7 +149,7 @@ class Pinet(AbstractPeer):
         return best.layer, best.sigma, best.iterations
 
     def load(self, y: np.ndarray) -> Any:
-        """A JAX array."""
+        """A JAX array on the device that comes first in `JAX_PLATFORMS`."""
         import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
         return jnp.asarray(np.asarray(y).astype(self.dtype))
@@ -141,11 +159,15 @@ class Pinet(AbstractPeer):
         return np.asarray(x)
 
     def solve(self, state: Calls, y: Any, backward: bool) -> tuple[Any, Any]:
-        """Waits for the result: JAX returns before it is there."""
+        """Returns before the result is there."""
+        forward, both = state
+        return both(y) if backward else (forward(y), None)
+
+    def wait(self, result: Any) -> Any:
+        """Once it is there."""
         import jax  # pyright: ignore[reportMissingImports]
 
-        forward, both = state
-        return jax.block_until_ready(both(y) if backward else (forward(y), None))
+        return jax.block_until_ready(result)
 
 
 class _Run:

@@ -39,11 +39,9 @@ class Qpth(AbstractTorchPeer):
 
     def setup(self, problem: Problem, tuning: np.ndarray) -> State:
         """The constants, in double."""
-        import torch
-
         G, h = problem.inequalities()
         C, d = (problem.C, problem.d) if len(problem.C) else (np.zeros(0), np.zeros(0))
-        Q, G, h, C, d = (torch.tensor(v, dtype=torch.float64) for v in (np.eye(problem.n), G, h, C, d))
+        Q, G, h, C, d = (self.tensor(v, "float64") for v in (np.eye(problem.n), G, h, C, d))
         return Q, G, h, C, d
 
     def forward(self, state: State, y: Tensor) -> Tensor:

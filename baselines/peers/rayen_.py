@@ -45,7 +45,7 @@ class Rayen(AbstractTorchPeer):
         equal = (problem.C, problem.d[:, None]) if len(problem.C) else (None, None)
         linear = LinearConstraint(*above, *equal)
         module = ConstraintModule(ConvexConstraints(lc=linear), create_map=False)
-        return module.to(getattr(torch, self.dtype)).eval()
+        return module.to(self.device, getattr(torch, self.dtype)).eval()
 
     def forward(self, state: Any, y: Tensor) -> Tensor:
         """The module on the step towards y, in rows: the products of columns (q, n, 1) are slower."""

@@ -53,7 +53,7 @@ def set_up(method: AbstractMethod, instance: Instance, dtype: torch.dtype, devic
     if isinstance(method, Projected):
         return _of_projection(method, instance)
     if isinstance(method, Peer):
-        return _of_peer(method, instance, dtype)
+        return _of_peer(method, instance, dtype, device)
     ready = method.prepare(instance, Target(device, dtype, SETUP_SECONDS, PEER_SECONDS))
     return Subject(ready.run, ready.in_features, ready.projects, batches=False, close=ready.close)
 
@@ -81,18 +81,18 @@ def _of_projection(method: Projected, instance: Instance) -> Subject:
     return Subject(lambda y: project(y).x, n, projects=True, gradient=_differentiate(layer))
 
 
-def _of_peer(method: Peer, instance: Instance, dtype: torch.dtype) -> Subject:
+def _of_peer(method: Peer, instance: Instance, dtype: torch.dtype, device: torch.device) -> Subject:
     P = instance.polyhedron
     method.entry.check_available()
     name: Any = str(dtype).removeprefix("torch.")
     tuning = instance.points.mean(0) + tuning_points(P.n, float(instance.points.std()))
-    process = PeerProcess(method.entry, P, name, tuning, PEER_SECONDS)
+    process = PeerProcess(method.entry, P, name, tuning, PEER_SECONDS, device.type)
 
     def call(y: Tensor) -> Tensor:
         return torch.from_numpy(np.array(process.run(y.cpu().numpy())[0])).to(y.device)
 
     def gradient(y: Tensor) -> Tensor:
-        return torch.from_numpy(np.array(process.run(y.cpu().numpy(), backward=True)[2]))
+        return torch.from_numpy(np.array(process.run(y.cpu().numpy(), backward=True)[2])).to(y.device)
 
     differentiable = gradient if method.entry.differentiable else None
     projects = method.entry.kind == "projection"

@@ -17,6 +17,7 @@ class FakePeer(AbstractPeer):
     name, citation, environment = "fake", "none", ""
     requires, reads = ("numpy",), ("numpy", "no-such-distribution")
     kind = "projection"
+    devices = ("cpu", "cuda")
 
     @classmethod
     def accepts(cls, problem):
@@ -25,7 +26,7 @@ class FakePeer(AbstractPeer):
     def setup(self, problem, tuning):
         if problem.n == 7:
             raise RuntimeError("seven features are too many")
-        self.tuned = {"points": len(tuning), "mean": np.float64(tuning.mean())}
+        self.tuned = {"points": len(tuning), "mean": np.float64(tuning.mean()), "device": self.device}
         return problem
 
     def load(self, y):

@@ -76,7 +76,8 @@ def test_answers_seconds_and_gradient(fake):
 
 def test_the_set_and_the_tuning_points_arrive(fake):
     expected = tuning_points(3)
-    assert fake.tuned == {"points": len(expected), "mean": pytest.approx(expected.mean())}
+    mean = pytest.approx(expected.mean())
+    assert fake.tuned == {"points": len(expected), "mean": mean, "device": "cpu"}
     assert fake.versions["numpy"] == np.__version__
     assert fake.versions["no-such-distribution"] == "unknown"
 

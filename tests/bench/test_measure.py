@@ -236,8 +236,8 @@ def test_a_peer_gets_points_for_its_tuning_that_are_not_those_of_the_cell(monkey
     given = {}
 
     class Process:
-        def __init__(self, entry, polyhedron, dtype, tuning, limit):
-            given.update(tuning=tuning, dtype=dtype)
+        def __init__(self, entry, polyhedron, dtype, tuning, limit, device):
+            given.update(tuning=tuning, dtype=dtype, device=device)
 
         def run(self, y, backward):
             return y, 1.0, None
@@ -254,7 +254,7 @@ def test_a_peer_gets_points_for_its_tuning_that_are_not_those_of_the_cell(monkey
     row = rows(cell, Peer(peer("hardnet_aff")))["hardnet_aff"]
     assert row["status"] == "ok" and set(row["seconds"]) == {1e-3} and given["closed"]
     points = cell.generate().points
-    assert given["tuning"].shape[1] == 5 and given["dtype"] == "float32"
+    assert given["tuning"].shape[1] == 5 and given["dtype"] == "float32" and given["device"] == "cpu"
     assert not any(np.allclose(a, b) for a in given["tuning"] for b in points)
 
 

@@ -59,7 +59,7 @@ def _highs(tol: float) -> dict[str, float]:
 
 
 def _osqp(tol: float) -> dict[str, Any]:
-    """CVXPY polishes the first point alone unless told, and what is not polished depends on its predecessors."""
+    """CVXPY polishes the first point alone unless told; one that is not polished depends on those before."""
     return {"eps_abs": tol, "eps_rel": tol, "polishing": True}
 
 

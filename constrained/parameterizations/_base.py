@@ -33,9 +33,9 @@ class AbstractParameterization(nn.Module, ABC):
     Args:
         polyhedron: the set.
         strict: False, True or "tight"; see `constrained.constrain`.
-        check_finite: refuse NaN and infinity in the input with `InvalidInputError`, on CUDA too a direction or
-            point of a sample that is not interior. Costs a pass over the input and, on CUDA, where nothing
-            else does that, a synchronisation.
+        check_finite: refuse NaN and infinity in the input with `InvalidInputError`, and on CUDA too a
+            direction or point of a sample that is not interior. Costs a pass over the input and, on CUDA,
+            where nothing else does that, a synchronisation.
         gradient: "exact", the derivative, or "inward", see `_gradient.py`; it is no part of a state_dict.
     """
 

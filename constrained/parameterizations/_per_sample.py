@@ -3,8 +3,8 @@
     level = max_i (a_i x - b_i) / depth_i,    depth_i = -a_i e for a direction, b_i - a_i c for a centre
 
 with a depth that must be positive: where a sample has none, the direction or the centre given for it is
-not interior, and the call is refused. On CUDA and inside a compiled graph the sample becomes NaN instead, since
-the host would have to wait for the depth; on CUDA `check_finite=True` asks for that.
+not interior, and the call is refused. On CUDA and inside a compiled graph the sample becomes NaN instead,
+since the host would have to wait for the depth; on CUDA `check_finite=True` asks for that.
 """
 
 from __future__ import annotations

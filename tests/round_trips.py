@@ -24,10 +24,13 @@ from types import FrameType
 from typing import Any
 from unittest import mock
 
+import pytest
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from constrained.parameterizations import _guard
 
 ROOT = Path(__file__).parents[1]
 OURS = tuple(f"{ROOT / name}/" for name in ("constrained", "baselines", "bench"))
@@ -110,6 +113,14 @@ def round_trips(device: str | None = None) -> Iterator[Notes]:
 
     with _Operators(notes), _Functions(notes), mock.patch.object(torch, "from_numpy", noted):
         yield notes
+
+
+def forbid_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The branches of CUDA, as far as they depend on whether values may be looked at."""
+    original = _guard.may_look
+    for name, module in list(sys.modules.items()):
+        if name.startswith("constrained.") and getattr(module, "may_look", None) is original:
+            monkeypatch.setattr(module, "may_look", lambda x: False)
 
 
 class _Operators(TorchDispatchMode):

@@ -5,7 +5,6 @@ that maps call their kernels; tensors without values on a device that is not the
 asked for is exempt: `check_finite=True`.
 """
 
-import sys
 from collections.abc import Iterator
 from copy import deepcopy
 
@@ -18,11 +17,11 @@ import constrained as cn
 from bench.problems.checkerboard import checkerboard, checkerboard_box
 from bench.problems.random_cone import random_cone
 from constrained import kernels
-from constrained.parameterizations import PARAMETERIZATIONS, _guard
+from constrained.parameterizations import PARAMETERIZATIONS
 from tests.contracts.kernels import OnCuda
 from tests.contracts.parameterization import SETS, latent
 from tests.pretended import moved, pretended_cuda
-from tests.round_trips import round_trips
+from tests.round_trips import forbid_looking, round_trips
 
 RNG = np.random.default_rng(3)
 DTYPES = (torch.float32, torch.bfloat16)
@@ -65,10 +64,7 @@ PLANNED = {
 def as_on_cuda(request, monkeypatch):
     """Gives what makes a tensor one of CUDA, for the path that is taken."""
     monkeypatch.setenv("CONSTRAINED_CACHE", "off")
-    original = _guard.may_look
-    for name, module in list(sys.modules.items()):
-        if name.startswith("constrained.") and getattr(module, "may_look", None) is original:
-            monkeypatch.setattr(module, "may_look", lambda x: False)
+    forbid_looking(monkeypatch)
     monkeypatch.setattr(kernels._choice, "_found", lambda: True)
     with kernels.fused(request.param == "fused", always=True):
         yield lambda x: x.as_subclass(OnCuda)

@@ -17,7 +17,7 @@ import constrained as cn
 from bench.problems.checkerboard import checkerboard, checkerboard_box
 from bench.problems.random_cone import random_cone
 from constrained import kernels
-from constrained.parameterizations import PARAMETERIZATIONS
+from constrained.parameterizations import PARAMETERIZATIONS, rays
 from tests.contracts.kernels import OnCuda
 from tests.contracts.parameterization import SETS, latent
 from tests.pretended import moved, pretended_cuda
@@ -58,6 +58,12 @@ PLANNED = {
     ),
     "badly conditioned": (cn.Polyhedron([[1.0, 0.1, 0.0], [0.99, 0.25, 0.1]]), "shift"),
 }
+
+
+@pytest.fixture(autouse=True)
+def entries_of_rays(monkeypatch):
+    """As they are laid out on CUDA."""
+    monkeypatch.setattr(rays, "runs_kernels", lambda x: True)
 
 
 @pytest.fixture(params=["plain", "fused"])

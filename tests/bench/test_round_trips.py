@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,8 +14,13 @@ from bench.experiments.learning.tasks import TASKS, Samples
 from bench.experiments.vae._methods import METHODS
 from bench.experiments.vae._training import Job, Recipe, Trainer
 from bench.experiments.vae._world import World
+from bench.methods import METHODS as METHODS_TIMED
+from bench.methods import AbstractModuleMethod, Prepared, Target
+from bench.problems._base import Instance
+from bench.training_step import STEPS, TrainingStep
 from constrained.errors import ConstraintError
 from tests.bench.test_learning import HERE, Tiny, setting
+from tests.contracts.parameterization import SETS
 from tests.round_trips import forbid_looking, round_trips
 
 IN_TRAINING = {"projection_in_loop", "opt_projection"}
@@ -138,6 +144,31 @@ def test_an_epoch_of_an_autoencoder_waits_once():
     for count in (30, 70):
         made = autoencoder(METHODS[0], count=count)
         assert [entry.split(" at ")[0] for entry in trips([partial(made._learn, 1)])] == ["tolist"]
+
+
+TIMED = [
+    method for method in (*METHODS_TIMED, *STEPS) if isinstance(method, AbstractModuleMethod | TrainingStep)
+]
+
+
+def first_served(method) -> Prepared:
+    if method.name.split("_")[0] in ("rays", "paper"):
+        needs_ppl()
+    for name, P in SETS.items():
+        points = np.random.default_rng(0).standard_normal((8, P.n))
+        try:
+            return method.prepare(Instance(name, P, points), Target(torch.device("cpu"), torch.float32, 10.0))
+        except ConstraintError:
+            continue
+    raise AssertionError(f"{method.name} serves none of the sets")
+
+
+@pytest.mark.parametrize("method", TIMED, ids=lambda method: f"{type(method).__name__}-{method.name}")
+def test_what_is_timed_of_a_module(method):
+    """Inference and training step: the module alone, and nothing that moves or looks."""
+    prepared = first_served(method)
+    z = torch.ones(8, prepared.in_features)
+    assert trips([lambda: prepared.run(z)]) == []
 
 
 # -- on a device --------------------------------------------------------------------------------------------

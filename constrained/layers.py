@@ -77,19 +77,27 @@ class BoxScaling(nn.Module):
     """
 
     epoch: Tensor
+    """For the state_dict; the host is not to wait for it in every call."""
 
     def __init__(self, scaling_epoch: int = 25) -> None:
         super().__init__()
         self.scaling_epoch = scaling_epoch
         self.register_buffer("epoch", torch.tensor(0))
+        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the module which epoch is being trained (counted from 0)."""
         self.epoch.fill_(epoch)
+        self._off = epoch <= self.scaling_epoch
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        if not self.epoch.is_meta:
+            self._off = int(self.epoch) <= self.scaling_epoch
 
     def forward(self, x: Tensor) -> Tensor:
         """The scaled point, or `x` itself while scaling is off."""
-        if self.training and int(self.epoch) <= self.scaling_epoch:
+        if self.training and self._off:
             return x
         return x / x.abs().amax(-1, keepdim=True).clamp_min(1)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import perf_counter
 
 import torch
 from torch import Tensor
 
+from ..timing import timed
 from ._networks import AbstractNetwork, Task
 
 BATCH = 256
@@ -55,7 +55,5 @@ def time_interleaved(networks: Mapping[str, AbstractNetwork], y: Tensor) -> dict
     for turn in range(MAX_ROUNDS):
         for name, network in networks.items():
             if turn < MIN_ROUNDS or sum(seconds[name]) < ROUNDS_SECONDS:
-                start = perf_counter()
-                outputs(network, y)
-                seconds[name].append(perf_counter() - start)
+                seconds[name].append(timed(lambda network=network: outputs(network, y), y.device))
     return seconds

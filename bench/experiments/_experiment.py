@@ -42,7 +42,10 @@ class Experiment:
     def __init__(self, settings: Settings, digits: Digits, run: Run, checkpoints: Path) -> None:
         require("tqdm", "bench")
         self.settings, self.digits, self.run, self.checkpoints = settings, digits, run, checkpoints
-        self.task = Task.digits(settings.projection)
+        self.task, self.device = Task.digits(settings.projection), torch.device(settings.device)
+        self.train_images, self.val_images, self.test_images = (
+            images.to(self.device) for images in (digits.train, digits.val, digits.test)
+        )
         self.optimum_val = mean_squared_error(_project(digits.val), digits.val)
         self.optimum_test = mean_squared_error(_project(digits.test), digits.test)
         self.trained: dict[str, Trainer] = {}
@@ -96,23 +99,24 @@ class Experiment:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             module = network(name, self.task)
-        return Trainer(module, self.digits.train, self.digits.val, self.optimum_val, self.settings.seed)
+        module = module.to(self.device)
+        return Trainer(module, self.train_images, self.val_images, self.optimum_val, self.settings.seed)
 
     def _checkpoint(self, name: str) -> Path:
         return self.checkpoints / f"{name}.pt"
 
     def _judge(self, trainer: Trainer) -> dict[str, Any]:
         """What a trained network reached, from its outputs."""
-        digits, settings = self.digits, self.settings
-        val, test = outputs(trainer.network, digits.val), outputs(trainer.network, digits.test)
+        settings = self.settings
+        val, test = (outputs(trainer.network, y) for y in (self.val_images, self.test_images))
         results = {
             "epochs": len(trainer.rows),
             "stopped": trainer.stop_reason(settings.epochs, settings.projection_budget),
             "train_seconds": trainer.seconds,
             "projection": settings.projection if trainer.network.projects else "",
             "feasible": trainer.network.feasible,
-            "val_mse": mean_squared_error(val, digits.val),
-            "test_mse": mean_squared_error(test, digits.test),
+            "val_mse": mean_squared_error(val, self.val_images),
+            "test_mse": mean_squared_error(test, self.test_images),
             **judge(self.task, test),
         }
         if not math.isfinite(results["val_mse"] + results["test_mse"]):
@@ -125,7 +129,7 @@ class Experiment:
     def network_rows(self) -> list[dict[str, Any]]:
         """One row a network with the inference times, taken together; `None` for what a failed one lacks."""
         modules = {name: trainer.network for name, trainer in self.trained.items()}
-        seconds = time_interleaved(modules, self.digits.test)
+        seconds = time_interleaved(modules, self.test_images)
         return [
             {
                 "table": "networks",
@@ -151,7 +155,9 @@ class Experiment:
         chosen = [labels.index(label) for label in sorted(set(labels))[:PANEL_DIGITS]]
         y = self.digits.test[chosen]
         panels = {"input": y, "projection": _project(y)}
-        panels |= {name: outputs(trainer.network, y) for name, trainer in self.trained.items()}
+        panels |= {
+            name: outputs(trainer.network, y.to(self.device)) for name, trainer in self.trained.items()
+        }
         return [
             {
                 "table": "digits",

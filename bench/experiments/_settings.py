@@ -30,6 +30,7 @@ class Settings:
         projection: which projection the networks that need one call.
         networks: names out of NETWORKS; kept in the order of that tuple.
         seed: of the weights and of the order of the batches.
+        device: "cpu" or "cuda".
 
     Raises:
         InvalidInputError: a value out of its range.
@@ -42,6 +43,7 @@ class Settings:
     projection: str = "osqp"
     networks: tuple[str, ...] = tuple(entry.name for entry in NETWORKS)
     seed: int = 0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -94,6 +96,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Settings, Path, bool]:
     )
     parser.add_argument("--results", type=Path, default=RESULTS / "raw", help="folder of the run files")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the order of the batches")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--fresh", action="store_true", help="do not continue an unfinished run")
     options = parser.parse_args(argv)
     full = {"epochs": FULL_EPOCHS, "projection_budget": None} if options.full else {}
@@ -104,6 +107,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Settings, Path, bool]:
             projection=options.projection,
             networks=tuple(options.networks),
             seed=options.seed,
+            device=options.device,
             **full | {name: value for name, value in given.items() if value is not None},
         )
     except InvalidInputError as error:

@@ -31,8 +31,8 @@ class Trainer:
 
     Args:
         network: its weights are trained in place.
-        train: (N, n) images.
-        val: (M, n) images.
+        train: (N, n) images, on the device of the network.
+        val: (M, n) images, likewise.
         optimum_val_mse: the error of the true projection on `val`, noted in each row.
         seed: of the order of the batches, drawn anew from (seed, epoch), so that there is no state
             of a generator to keep and every network sees the same batches.
@@ -97,17 +97,22 @@ class Trainer:
     def _learn(self, epoch: int) -> float:
         """One pass over the training images; the mean of the errors seen on the way."""
         self.network.train()
-        total = 0.0
-        for batch in batch_indices(len(self.train), self.seed, epoch):
-            y = self.train[batch]
-            x = self.network(y)
-            error = F.mse_loss(x, y)
-            total += error.item() * len(batch)
-            if epoch > 0:
-                self.optimizer.zero_grad()
-                (error + self.network.penalty(x)).backward()
-                self.optimizer.step()
-        return total / len(self.train)
+        # The host waits once an epoch, for the sum.
+        total = torch.zeros((), dtype=torch.float64, device=self.train.device)
+        for batch in batch_indices(len(self.train), self.seed, epoch, device=self.train.device):
+            total += self._step(batch, learn=epoch > 0)
+        return total.item() / len(self.train)
+
+    def _step(self, batch: Tensor, learn: bool) -> Tensor:
+        """The sum of the errors of a batch, before its step."""
+        y = self.train[batch]
+        x = self.network(y)
+        error = F.mse_loss(x, y)
+        if learn:
+            self.optimizer.zero_grad()
+            (error + self.network.penalty(x)).backward()
+            self.optimizer.step()
+        return error.detach().double() * len(batch)
 
     def state(self) -> dict[str, Any]:
         """Tensors, numbers, strings, lists and dictionaries only."""
@@ -126,10 +131,12 @@ class Trainer:
         self.rows = list(state["rows"])
 
 
-def batch_indices(size: int, seed: int, epoch: int, batch_size: int = BATCH) -> list[Tensor]:
-    """The indices 0 .. size - 1 in the order of this epoch, in batches."""
+def batch_indices(
+    size: int, seed: int, epoch: int, batch_size: int = BATCH, device: torch.device | None = None
+) -> list[Tensor]:
+    """The indices 0 .. size - 1 in the order of this epoch, in batches; drawn on the host, moved once."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    batches = list(torch.randperm(size, generator=generator).split(batch_size))
+    batches = list(torch.randperm(size, generator=generator).to(device or "cpu").split(batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:  # BatchNorm cannot train on a single image
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches

@@ -15,9 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from constrained.errors import ConstraintError
+import torch
+
+from constrained.errors import ConstraintError, InvalidInputError
 
 from ..data import load
+from ..machine import device_name
 from ..rows import Run
 from ._experiment import FAILED, Experiment
 from ._settings import Settings, parse
@@ -61,11 +64,13 @@ def measure(settings: Settings, results: Path, fresh: bool = False) -> Run:
         The finished run.
 
     Raises:
-        ConstraintError: the digits or the run files cannot be read. A network that fails does not
-            raise; its row says why.
+        ConstraintError: the digits or the run files cannot be read, or there is no CUDA device. A network
+            that fails does not raise; its row says why.
     """
-    digits = load(settings.data)
-    run = Run.open(results, KIND, settings.as_json(digits), fresh=fresh)
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise InvalidInputError("there is no CUDA device here; try --device cpu")
+    digits, device = load(settings.data), device_name(torch.device(settings.device))
+    run = Run.open(results, KIND, settings.as_json(digits), fresh=fresh, device=device)
     # An earlier call that was cut off after its last rows has them measured again, not twice.
     run.rows[:] = [row for row in run.rows if row["table"] == "training"]
     run.add()  # the file exists from here on, so that even an interrupted first epoch belongs to it

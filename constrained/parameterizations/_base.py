@@ -33,8 +33,9 @@ class AbstractParameterization(nn.Module, ABC):
     Args:
         polyhedron: the set.
         strict: False, True or "tight"; see `constrained.constrain`.
-        check_finite: refuse NaN and infinity in the input with `InvalidInputError`. Costs a pass over
-            the input and, on CUDA, a synchronisation.
+        check_finite: refuse NaN and infinity in the input with `InvalidInputError`, and on CUDA too a
+            direction or point of a sample that is not interior. Costs a pass over the input and, on CUDA,
+            where nothing else does that, a synchronisation.
         gradient: "exact", the derivative, or "inward", see `_gradient.py`; it is no part of a state_dict.
     """
 
@@ -100,6 +101,9 @@ class AbstractParameterization(nn.Module, ABC):
 
     def refresh(self) -> None:
         """Derive from the buffers what is kept beside them; call it after set-up, it runs after loading."""
+
+    def lay_out(self) -> None:
+        """Derive from the buffers what depends on the device; `refresh` does so too."""
 
     @property
     def pinned(self) -> tuple[str, ...]:
@@ -224,8 +228,8 @@ class AbstractParameterization(nn.Module, ABC):
             exact = self._exact.get(name)
             value = old if exact is None else torch.as_tensor(exact[self.dtype])
             setattr(self, name, value.to(buffer.device, dtype))
-        if self.dtype != was and not self.blank:
-            self.refresh()
+        if not self.blank:
+            self.refresh() if self.dtype != was else self.lay_out()
         return self
 
     def _load_from_state_dict(

@@ -253,7 +253,7 @@ class AbstractInterior(AbstractParameterization):
         exact = sample.to(wide)
         margin = exact.margin(self.move.margin, dtypes)
         h = exact.level(x.to(wide)) + margin.slope * without_overflow(size, x) + margin.offset
-        h = (self._relu(h, x, sample.target) * check_gain(margin.gain)).to(self.dtype)
+        h = (self._relu(h, x, sample.target) * check_gain(margin.gain, self.check_finite)).to(self.dtype)
         return self._guarded(z, x, h, dtype, sample.target, torch.full_like(self.anchor, torch.nan))
 
     def _sample(
@@ -280,7 +280,7 @@ class AbstractInterior(AbstractParameterization):
         if interior is not None:
             target = checked("interior", interior, (self.out_features,), batch)
             target = self._along_hull(target) if self.move is Shifting else self.onto_hull(target)
-        depth = check_depth(self.move.sample_depths(rows, bias, target.to(wide)))
+        depth = check_depth(self.move.sample_depths(rows, bias, target.to(wide)), self.check_finite)
         return SampleRows(rows, bias, target, depth)
 
 

@@ -3,7 +3,8 @@
     level = max_i (a_i x - b_i) / depth_i,    depth_i = -a_i e for a direction, b_i - a_i c for a centre
 
 with a depth that must be positive: where a sample has none, the direction or the centre given for it is
-not interior, and the call is refused (inside a compiled graph the sample becomes NaN).
+not interior, and the call is refused. On CUDA and inside a compiled graph the sample becomes NaN instead,
+since the host would have to wait for the depth; on CUDA `check_finite=True` asks for that.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError, UnsupportedSetError
 from ..rounding import DOUBLE, Dtypes, Margin, Sizes, gamma, unit
-from ._guard import tracing
+from ._guard import may_look, tracing
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ def checked(name: str, value: Tensor, shape: tuple[int, ...], batch: torch.Size)
     return value.reshape(-1, *shape)
 
 
-def check_depth(depth: Tensor) -> Tensor:
-    """`depth` where it is positive; otherwise the call is refused, in a traced graph the sample is NaN."""
-    bad = _first(~(depth > 0))
+def check_depth(depth: Tensor, asked: bool) -> Tensor:
+    """`depth` where it is positive; otherwise the call is refused, or the sample NaN: see the module."""
+    bad = _first(~(depth > 0), asked)
     if bad is not None:
         raise UnsupportedSetError(
             f"the direction or point given is not interior: its depth in [sample, row] = {bad} is not "
@@ -84,9 +85,9 @@ def check_depth(depth: Tensor) -> Tensor:
     return torch.where(depth > 0, depth, torch.nan)
 
 
-def check_gain(gain: Tensor) -> Tensor:
+def check_gain(gain: Tensor, asked: bool) -> Tensor:
     """`gain` where it is finite, likewise."""
-    bad = _first(~torch.isfinite(gain))
+    bad = _first(~torch.isfinite(gain), asked)
     if bad is not None:
         raise UnsupportedSetError(
             f"the set of sample {bad[0]} is too thin about its direction or point: rounding alone can leave "
@@ -95,9 +96,9 @@ def check_gain(gain: Tensor) -> Tensor:
     return gain
 
 
-def _first(bad: Tensor) -> list[int] | None:
-    """Where the first True is, None if nowhere or if values cannot be looked at."""
-    if tracing():
+def _first(bad: Tensor, asked: bool) -> list[int] | None:
+    """Where the first True is, None if nowhere or if values may not be looked at."""
+    if not (may_look(bad) or (asked and not tracing())):
         return None
     try:
         return torch.nonzero(bad)[0].tolist() if bool(bad.any()) else None

@@ -217,7 +217,7 @@ def _rest_by_sorting(
 
 
 def _tensor(bound: Bound, y: Tensor) -> Tensor:
-    return bound if isinstance(bound, Tensor) else y.new_tensor(bound)
+    return bound if isinstance(bound, Tensor) else y.new_full((), bound)
 
 
 def _over(down: Tensor, weight: Tensor | None) -> Tensor:

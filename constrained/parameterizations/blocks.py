@@ -112,7 +112,7 @@ class Blocks(AbstractParameterization):
         from ..planner import plan  # plans products itself
         from . import PARAMETERIZATIONS
 
-        options: dict[str, Any] = {"strict": self.strict} if self.strict else {}
+        options: dict[str, Any] = {"strict": self.strict, "check_finite": self.check_finite}
         if method is None:
             chosen = plan(block.polyhedron, strict=self.strict)
             method, options = chosen.method, options | chosen.options
@@ -173,7 +173,9 @@ class Blocks(AbstractParameterization):
         for (copies, size, _, _), name in zip(shapes, names, strict=True):
             entry = lookup("method", bytes(name).decode().strip(), PARAMETERIZATIONS)
             block = _block(self._whole, np.array(gather[start : start + size]))
-            part = entry.without_setup(block.polyhedron, self.strict, **self._gradient_of(entry))
+            part = entry.without_setup(
+                block.polyhedron, self.strict, self.check_finite, **self._gradient_of(entry)
+            )
             self.parts.append(part.to(self.dtype))
             start += copies * size
         self._arrange(self._whole, np.array(gather), shapes)

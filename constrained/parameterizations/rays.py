@@ -21,8 +21,10 @@ onto either way. Not injective where there are more generators than dimensions. 
 where a coefficient of a ray is 0 (or a weight, for the simplex).
 
 Rounding: a row is exceeded by a few eps times |A| (max |V| + |z_r| + |z_l|), so large vertices with
-small entries in between lose digits. Cost: one product each with (v, n), (r, n), (l, n - l) matrices;
-v and r can grow exponentially with m. They are enumerated once, exactly. In strict mode the value is
+small entries in between lose digits. Cost: one product each with (v, n), (r, n), (l, n - l) matrices, a
+diagonal being none; v and r can grow exponentially with m. On CUDA, where the generators are mostly zeros, a
+pass over latent features and value (`kernels/combine.py`), in which an infinite coefficient reaches its own
+features alone. They are enumerated once, exactly. In strict mode the value is
 moved inside at the end, as `shift` or `gauge` do it.
 Source: Frerix, Niessner, Cremers, "Homogeneous Linear Inequality Constraints for Neural Network
 Activations", CVPR Workshops 2020, arXiv 1902.01785, sec. 3; Schrijver 1986, sec. 8.9 (vertices);
@@ -42,15 +44,22 @@ from torch.nn import functional as F
 from ..errors import TrivialSetError, check_choice
 from ..generators import MAX_RAYS, MAX_SECONDS, Generators, check_generators
 from ..generators import generators as enumerated
+from ..kernels import usable
+from ..kernels.combine import arrange, combine, runs_kernels
 from ..polyhedron import Polyhedron
 from ._base import AbstractParameterization
+from ._entries import LEAST_DIAGONAL, diagonal_of, triplets
 from ._finish import strict_finish
-from ._guard import all_finite, only_finite
+from ._guard import all_finite, flatten, only_finite
 from ._interior import AbstractInterior
 
 Lines = Literal["doubled", "free"]
 Weights = Literal["softmax", "simplex"]
 Coefficients = Literal["abs", "softplus", "relu"]
+ENTRIES = ("index", "feature", "value", "start", "count")
+MOST_ENTRIES = 8
+"""Of the generators, for each feature read or written: up to here a kernel that gathers them waits for the
+memory rather than for its reads. A checkerboard has 1.7, a random cone of 16 rows in 784 dimensions 17."""
 
 
 class Rays(AbstractParameterization):
@@ -84,6 +93,8 @@ class Rays(AbstractParameterization):
     others: Tensor
     order: Tensor
     vertices: Tensor
+    own_ray: Tensor
+    own_value: Tensor
     finish: AbstractInterior
 
     def __init__(
@@ -143,6 +154,31 @@ class Rays(AbstractParameterization):
         if not hasattr(self, "free_lines"):
             self.sizes.append(lines)
         self.in_features = sum(self.sizes)
+        self.lay_out()
+
+    def lay_out(self) -> None:
+        """Generators that are mostly zeros: a diagonal; on CUDA their entries, if those are few."""
+        for name in [name for name in self._buffers if name.startswith(("entries_", "back_", "own_"))]:
+            del self._buffers[name]
+        self.apart = False
+        if self.directions.is_meta:
+            return
+        self.apart = not bool(self.others.any())  # lines that are features of their own
+        if len(self.directions) >= LEAST_DIAGONAL:
+            self._derive("own", diagonal_of(self.value("directions")))
+        if self.points > 1 or not runs_kernels(self.directions):
+            return
+        constants = (self.value(name) for name in ("directions", "diagonal", "others", "order"))
+        rows, columns, values = triplets(*constants, doubled=len(self.sizes) == 4)
+        given, n = self.in_features, self.out_features
+        if len(values) <= MOST_ENTRIES * (given + n):
+            self._derive("entries", arrange(rows, columns, values, n))
+            self._derive("back", arrange(columns, rows, values, given))
+
+    def _derive(self, name: str, parts: dict[str, np.ndarray]) -> None:
+        for key, part in parts.items():
+            like = self.directions if key == "value" else self.directions.device
+            self.register_buffer(f"{name}_{key}", torch.tensor(part).to(like), persistent=False)
 
     def _generate(self, polyhedron: Polyhedron, V: Generators) -> None:
         """Register the generators; the origin of a cone is left out."""
@@ -178,20 +214,45 @@ class Rays(AbstractParameterization):
 
     def map(self, z: Tensor, **rows: Tensor) -> Tensor:  # (*batch, in_features) -> (*batch, n)
         """The combination, generators of a kind that the set does not have left out."""
+        if z.is_cuda and self._fusable(z):
+            return self._combined(z)
         _, rays, lines = self.sizes[:3]
         if rays == self.in_features and not self.points:
-            return self._coefficients(z) @ self.directions
+            return self._along(z)
         weights, along, *across = z.split(self.sizes, -1)
         terms = []
         if lines:
             terms.append(self._span(across))
         if rays:
-            terms.append(self._coefficients(along) @ self.directions)
+            terms.append(self._along(along))
         if self.points > 1:
             terms.append(self._weights(weights) @ self.vertices)
         elif self.points:
             terms.append(self.vertices[0])
         return sum(terms[1:], start=terms[0])
+
+    def _along(self, z: Tensor) -> Tensor:  # (*batch, r) -> (*batch, n)
+        """|z_r| R."""
+        if "own_ray" not in self._buffers:
+            return self._coefficients(z) @ self.directions
+        return self._coefficients(z).index_select(-1, self.own_ray) * self.own_value
+
+    def takes_narrow(self, z: Tensor) -> bool:
+        """Where a kernel makes the whole value."""
+        return not self.strict and not self.points and self.non_negative != "softplus" and self._fusable(z)
+
+    def _fusable(self, z: Tensor) -> bool:
+        """Whether the generators have few entries, so that a kernel reads and writes little else."""
+        return "entries_index" in self._buffers and usable(z, 1, 1)
+
+    def _combined(self, z: Tensor) -> Tensor:
+        entries, back = ([self._buffers[f"{name}_{key}"] for key in ENTRIES] for name in ("entries", "back"))
+        flat, bent = flatten(z), self.in_features if len(self.sizes) == 4 else self.sizes[1]
+        if self.non_negative == "softplus":
+            flat, bent = torch.cat([F.softplus(flat[:, :bent]), flat[:, bent:]], 1), 0
+        x = combine(flat, entries, back, self.out_features, bent, self.non_negative == "relu", z.dtype)
+        x = x + self.vertices[0] if self.points else x
+        return x if z.ndim == 2 else x.reshape(*z.shape[:-1], self.out_features)
 
     def _coefficients(self, z: Tensor) -> Tensor:  # (*batch, r) -> (*batch, r), not negative
         if self.non_negative == "abs":
@@ -206,7 +267,9 @@ class Rays(AbstractParameterization):
         line = coefficients[0]
         if len(coefficients) == 2:
             line = self._coefficients(line) - self._coefficients(coefficients[1])
-        return torch.cat([line * self.diagonal, line @ self.others], -1).index_select(-1, self.order)
+        shape = (*line.shape[:-1], self.others.shape[1])
+        others = line.new_zeros(shape) if self.apart else line @ self.others
+        return torch.cat([line * self.diagonal, others], -1).index_select(-1, self.order)
 
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
         """The value, feasible up to rounding, moved inside; where it overflows, from the origin."""

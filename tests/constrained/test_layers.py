@@ -106,6 +106,10 @@ class TestConstrainedLinear:
         layer.set_epoch(30)
         other.load_state_dict(layer.state_dict())
         assert int(other.box.epoch) == 30
+        h = torch.randn(20, 6)
+        with torch.no_grad():
+            other.linear.weight.mul_(1000)
+        assert other(h).abs().max() <= 1, "the box is on after epoch 25"
 
     def test_bad_arguments(self):
         with pytest.raises(cn.InvalidInputError, match="in_features must be at least 1"):

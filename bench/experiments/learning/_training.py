@@ -137,22 +137,27 @@ class Learner:
         """One pass over the training samples."""
         self.network.train()
         losses, norms, count = 0.0, [], len(self.train.inputs)
-        for index in batch_indices(count, self.setting.seed, epoch, self.task.batch_size):
-            index = index.to(self.device)
-            samples = Samples(self.train.inputs[index], self.train.targets[index])
-            x = self.network(samples.inputs)
-            loss = self.task.losses(x, samples).mean()
-            self.optimizer.zero_grad()
-            (loss + self.head.penalty(x)).backward()
-            norms.append(self._gradient_norm())
-            self.optimizer.step()
-            losses += loss.detach() * (len(index) / count)
-        norm = torch.stack(norms)
+        for index in batch_indices(count, self.setting.seed, epoch, self.task.batch_size, self.device):
+            loss, norm = self._step(index)
+            norms.append(norm)
+            losses += loss * (len(index) / count)
+        norm = torch.stack(norms)  # here the host waits, once an epoch
         return {
             "train_loss": float(losses),
             "gradient_norm": norm.median().item(),
             "gradient_norm_max": norm.max().item(),
         }
+
+    def _step(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of a batch before its step, and the norm of its gradient."""
+        samples = Samples(self.train.inputs[index], self.train.targets[index])
+        x = self.network(samples.inputs)
+        loss = self.task.losses(x, samples).mean()
+        self.optimizer.zero_grad()
+        (loss + self.head.penalty(x)).backward()
+        norm = self._gradient_norm()
+        self.optimizer.step()
+        return loss.detach(), norm
 
     def _gradient_norm(self) -> Tensor:
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]

@@ -26,7 +26,10 @@ def normal(size: int, width: int, *key: int) -> Tensor:  # (size, width)
     return torch.randn(size, width, generator=torch.Generator().manual_seed(stream_seed(*key)))
 
 
-def batches(size: int, batch: int, seed: int, epoch: int) -> list[Tensor]:
-    """The indices 0 .. size - 1 in the order of this epoch, cut into batches; the last may be smaller."""
+def batches(size: int, batch: int, seed: int, epoch: int, device: torch.device | None = None) -> list[Tensor]:
+    """The indices 0 .. size - 1 in the order of this epoch, cut into batches; the last may be smaller.
+
+    Drawn on the host, so that they are the same everywhere, and moved to the device once.
+    """
     generator = torch.Generator().manual_seed(stream_seed(seed, ORDER, epoch))
-    return list(torch.randperm(size, generator=generator).split(batch))
+    return list(torch.randperm(size, generator=generator).to(device or "cpu").split(batch))

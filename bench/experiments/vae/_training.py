@@ -115,10 +115,10 @@ class Trainer:
         noise = normal(images, self.recipe.latent, self.job.seed, POSTERIOR, epoch).to(device)
         total = torch.zeros(2, dtype=torch.float64, device=device)
         self.network.train()
-        for step, batch in enumerate(batches(images, self.recipe.batch_size, self.job.seed, epoch)):
-            own = self.world.share(batch).to(device)
+        for step, batch in enumerate(batches(images, self.recipe.batch_size, self.job.seed, epoch, device)):
+            own = self.world.share(batch)
             total += self._step((epoch - 1) * self.steps + step, own, len(batch), noise)
-        reconstruction, divergence = (self.world.sum(total) / images).tolist()
+        reconstruction, divergence = (self.world.sum(total) / images).tolist()  # the host waits here alone
         return Elbo(reconstruction, divergence)
 
     def _step(self, step: int, own: Tensor, size: int, noise: Tensor) -> Tensor:

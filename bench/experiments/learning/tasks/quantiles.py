@@ -12,6 +12,8 @@ crossed quantiles does not raise their loss. Nor does projecting them, the limit
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -68,9 +70,15 @@ class Quantiles(AbstractTask):
 
     def losses(self, x: Tensor, samples: Samples) -> Tensor:  # (N, n) -> (N,)
         """The pinball loss, the mean over the levels."""
-        levels = torch.as_tensor(LEVELS, dtype=x.dtype, device=x.device)
+        levels = _levels(x.dtype, x.device)
         below = samples.targets - x
         return torch.maximum(levels * below, (levels - 1) * below).mean(1)
+
+
+@cache
+def _levels(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The levels, copied to a device once and not in every step."""
+    return torch.as_tensor(LEVELS, dtype=dtype, device=device)
 
 
 def _table() -> tuple[np.ndarray, np.ndarray]:  # (442, 10), (442,)

@@ -1,10 +1,11 @@
 """ProxQP in parallel: the problems of `proxqp`, as many at a time as there are threads and more.
 
 A pool of `POOL` problems of one set, each scaled and factorised once; the batch goes through it in
-chunks of that size, `g` updated one after the other, then solved by `solve_in_parallel` on all
-cores that OpenMP may use. A larger pool gains nothing and costs memory, (n + m + p)^2 numbers a
-problem several times over.
-Accuracy and source: those of `proxqp_`. Cost: that of `proxqp` over the number of cores.
+chunks of that size, `g` updated one after the other, then solved by `solve_in_parallel` in as many
+threads as torch uses. Unless told how many, that function halves OpenMP's number, which is torch's as
+well, for all that the process computes afterwards. A larger pool gains nothing and costs memory,
+(n + m + p)^2 numbers a problem several times over.
+Accuracy and source: those of `proxqp_`. Cost: that of `proxqp` over the number of threads.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from constrained.polyhedron import Polyhedron
 
@@ -67,7 +69,7 @@ class ProxqpBatch(AbstractProjection):
             chunk = y[start : start + POOL]
             for i, problem in enumerate(state.problems):
                 problem.update(g=-chunk[min(i, len(chunk) - 1)])
-            proxqp.dense.solve_in_parallel(state.whole)
+            proxqp.dense.solve_in_parallel(state.whole, torch.get_num_threads())
             for i, problem in enumerate(state.problems[: len(chunk)]):
                 statuses.append(status_of(problem))
                 if statuses[-1] in (Status.SOLVED, Status.INACCURATE):

@@ -6,7 +6,8 @@ the reason; the others are not affected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from constrained.errors import (
     BudgetExceededError,
+    EngineError,
     MissingDependencyError,
     TrivialSetError,
     UnsupportedSetError,
@@ -95,9 +97,11 @@ def measure_cell(
             contestant.row |= {"status": "timeout", "reason": plain["reason"]}
             continue
         try:
-            _get_ready(contestant, instance, target, grid, judge, watch)
+            with _same_threads():
+                _get_ready(contestant, instance, target, grid, judge, watch)
         except Exception as error:
             contestant.row |= {"status": _status(error), "reason": _sentence(error)}
+            contestant.call = None
     try:
         _time(contestants, device, grid, watch)
     finally:
@@ -202,6 +206,23 @@ def _get_ready(
             contestant.solver_seconds.append(prepared.solver_seconds())
 
     contestant.call = call
+
+
+@contextmanager
+def _same_threads() -> Iterator[None]:
+    """Raises if a method leaves another number of threads to those after it, and sets it back.
+
+    A solver that sets OpenMP's sets torch's, since the two share it.
+    """
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if (after := torch.get_num_threads()) != before:
+            torch.set_num_threads(before)
+            raise EngineError(
+                f"it changed how many threads the process computes with, from {before} to {after}"
+            )
 
 
 def _inputs(prepared: Prepared, points: Tensor, target: Target) -> Tensor:

@@ -225,6 +225,19 @@ def test_an_error_of_the_solver_is_wrapped():
         Broken(CASES["box"].polyhedron)(torch.ones(2, 5))
 
 
+def test_proxqp_in_parallel_is_told_the_threads_that_torch_has(monkeypatch):
+    """Without it OpenMP's number of threads, which torch shares, is halved for all that follows."""
+    proxqp = pytest.importorskip("proxsuite", reason="not installed: proxsuite").proxqp
+    told, run = [], proxqp.dense.solve_in_parallel
+    monkeypatch.setattr(
+        proxqp.dense,
+        "solve_in_parallel",
+        lambda whole, *threads: told.append(threads) or run(whole, *threads),
+    )
+    baselines.projection("proxqp_batch")(CASES["box"].polyhedron)(points(CASES["box"]))
+    assert set(told) == {(torch.get_num_threads(),)}
+
+
 def test_osqp_flags_a_point_it_gave_up():
     pytest.importorskip("osqp", reason="not installed: osqp")
     case = CASES["two-sided rows"]

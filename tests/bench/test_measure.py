@@ -115,6 +115,24 @@ def test_trouble_is_a_row_and_the_others_are_measured(error, status):
     assert found["good"]["status"] == "ok" and found["good"]["seconds"]
 
 
+@pytest.mark.parametrize(
+    ("limit", "status"), [(30.0, "ok"), (0.0, "timeout")], ids=["in time", "out of time"]
+)
+def test_a_method_that_changes_the_threads_of_the_others_has_failed(limit, status):
+    before = torch.get_num_threads()
+
+    def greedy(y):
+        torch.set_num_threads(before + 1)
+        return y
+
+    chosen = Grid("tiny", (), budget=0.0, call_limit=limit)
+    found = rows(Cell("random_cone", (5, 3), 40), Fake("greedy", greedy), Fake("other"), chosen=chosen)
+    assert torch.get_num_threads() == before == found["other"]["threads"]
+    assert found["greedy"]["status"] == "failed" and "seconds" not in found["greedy"]
+    assert found["greedy"]["reason"].endswith(f"from {before} to {before + 1}")
+    assert found["other"]["status"] == status
+
+
 def test_a_set_that_a_method_refuses_is_a_row_with_the_reason():
     row = rows(Cell("random_cone", (3, 6), batch=4), *OWN)["half_spaces"]
     assert row["status"] == "refused" and "linearly dependent" in row["reason"]

@@ -4,30 +4,40 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from constrained.kernels.triton_ import half_spaces, move, refined
+from constrained.kernels.triton_ import _tall, half_spaces, move, refined
 
 FUNCTIONS = {
     "move": move._forward,
     "move_backward": move._backward,
     "half_spaces": half_spaces._forward,
     "half_spaces_backward": half_spaces._backward,
+    "half_spaces of many rows": _tall._forward,
+    "half_spaces_backward of many rows": _tall._backward,
+    "onto_hull": _tall._onto_hull,
     "pull": refined._forward,
 }
 TILES = {"SAMPLES": 16, "TERMS": 32, "ROWS": 32, "PRECISION": "ieee"}
 MOVE = {"SAMPLES": 16, "FEATURES": 64, "ONLY": True}
+WHOLE = {"SAMPLES": 4, "FEATURES": 256, "ROWS": 16}
+TALL = {"SAMPLES": 16, "TERMS": 32, "ROWS": 32, "COLUMNS": 64}
 BOUNDS = {"UPPER": True, "LOWER": True}
 KERNELS = {
     "move": [
-        {**TILES, **MOVE, "SHIFTING": True, "STRICT": True, "GIVEN": True},
-        {**TILES, **MOVE, "SHIFTING": False, "STRICT": True, "GIVEN": False},
-        {**TILES, **MOVE, "SHIFTING": False, "STRICT": False, "GIVEN": False},
+        {**TILES, **MOVE, "SHIFTING": shifting, "STRICT": strict, "GIVEN": given, "WHOLE": whole}
+        for shifting, strict, given in ((True, True, True), (False, True, False), (False, False, False))
+        for whole in (True, False)
     ],
     "move_backward": [{**MOVE, "SHIFTING": shifting, "INWARD": True} for shifting in (True, False)],
-    "half_spaces": [{**TILES, **BOUNDS, "STRICT": strict} for strict in (True, False)],
-    "half_spaces_backward": [{**TILES, "INWARD": True}],
+    "half_spaces": [{**WHOLE, **BOUNDS, "STRICT": strict} for strict in (True, False)],
+    "half_spaces_backward": [{**WHOLE, "INWARD": True}],
+    "half_spaces of many rows": [
+        {**TALL, **BOUNDS, "STRICT": strict, "PRECISION": "ieee"} for strict in (True, False)
+    ],
+    "half_spaces_backward of many rows": [{**TALL, "INWARD": True}],
+    "onto_hull": [{**TALL, "OFFSETS": offsets} for offsets in (True, False)],
     "pull": [{**TILES, "SHIFTING": shifting} for shifting in (True, False)],
 }
-INTEGERS = {"batch", "n", "q", "m", "steps"}
+INTEGERS = {"batch", "n", "q", "m", "steps", "tightened"}
 NUMBERS = {
     "slope",
     "offset",

@@ -13,8 +13,9 @@ where it is loaded. Under TRITON_INTERPRET=1 the operators run the kernels on CP
 """
 
 from ._choice import MOST_REGISTERS, fused, model, usable
+from ._registration import by_rows
 from .half_spaces import half_spaces
 from .move import move
 from .refined import pull
 
-__all__ = ["MOST_REGISTERS", "fused", "half_spaces", "model", "move", "pull", "usable"]
+__all__ = ["MOST_REGISTERS", "by_rows", "fused", "half_spaces", "model", "move", "pull", "usable"]

@@ -59,9 +59,8 @@ def forward(
     if runs_kernels(x):
         from .triton_ import move as kernels
 
-        return kernels.forward(
-            x, rows, bias, target, anchor, given, margin, shifting, reduced, torch.empty_like(x, dtype=store)
-        )
+        y = x.new_empty(x.shape, dtype=store)
+        return kernels.forward(x, rows, bias, target, anchor, given, margin, shifting, reduced, y)
     return plain(x, rows, bias, target, anchor, given, margin, shifting, inward, reduced, store)
 
 

@@ -101,6 +101,9 @@ class AbstractParameterization(nn.Module, ABC):
     def refresh(self) -> None:
         """Derive from the buffers what is kept beside them; call it after set-up, it runs after loading."""
 
+    def lay_out(self) -> None:
+        """Derive from the buffers what depends on the device; `refresh` does so too."""
+
     @property
     def pinned(self) -> tuple[str, ...]:
         """Constants that stay float64 whatever the dtype of the module."""
@@ -224,8 +227,8 @@ class AbstractParameterization(nn.Module, ABC):
             exact = self._exact.get(name)
             value = old if exact is None else torch.as_tensor(exact[self.dtype])
             setattr(self, name, value.to(buffer.device, dtype))
-        if self.dtype != was and not self.blank:
-            self.refresh()
+        if not self.blank:
+            self.refresh() if self.dtype != was else self.lay_out()
         return self
 
     def _load_from_state_dict(

@@ -48,6 +48,7 @@ class AbstractInterior(AbstractParameterization):
     scale: Tensor
     bounds: Tensor
     shifting: Tensor
+    across: Tensor | None
 
     pulls: ClassVar[bool] = False
     """Whether `pull` is anything but the point itself."""
@@ -109,6 +110,7 @@ class AbstractInterior(AbstractParameterization):
         """The margin for each dtype in which a value may be stored, or the reason why there is none."""
         self.move: type[AbstractMove] = Shifting if len(self.shifting) else Scaling
         self.full = "hull" not in self._buffers
+        self.lay_out()
         if not self.strict:
             return
         sizes = Sizes.of(self.value("rows").T, self.value("bias"), self.value("target"))
@@ -117,6 +119,10 @@ class AbstractInterior(AbstractParameterization):
         for store in STORES[self.dtype]:
             margin = self.move.margin(sizes, self._dtypes(self.dtype, store))
             self._margins[store] = margin if self._serves(margin, store) else None
+
+    def lay_out(self) -> None:
+        """The scaled rows as kernels read them."""
+        self.register_buffer("across", kernels.by_rows(self.rows), persistent=False)
 
     def _serves(self, margin: Margin, store: torch.dtype) -> bool:
         """Whether the margin is finite and the anchor is inside, rounded as it will be."""
@@ -208,8 +214,9 @@ class AbstractInterior(AbstractParameterization):
         """The move by a kernel; in strict mode `given` is the largest entry of a point that was pulled."""
         anchor, numbers = self.anchor if self.strict else None, self.numbers(dtype)
         shifting, inward = self.move is Shifting, self.gradient == "inward"
+        rows = self.rows if self.across is None else self.across
         return kernels.move(
-            x, self.rows, self.bias, self.target, anchor, given, numbers,
+            x, rows, self.bias, self.target, anchor, given, numbers,
             shifting, inward, products_are_reduced(x), dtype,
         )[0]  # fmt: skip
 

@@ -21,6 +21,10 @@ needs_triton = pytest.mark.skipif(
     find_spec("triton") is None, reason="the extra 'cuda' is not installed: triton"
 )
 SIZE = (7, 5)
+COMPILED = (
+    "move", "move_backward", "half_spaces", "half_spaces_backward", "half_spaces of many rows",
+    "half_spaces_backward of many rows", "onto_hull", "pull",
+)  # fmt: skip
 OPS = {"move": move, "half_spaces": half_spaces, "pull": pull}
 BACKWARD = {"move": gradient_of_move, "half_spaces": gradient_of_half_spaces, "pull": gradient_of_pull}
 
@@ -124,7 +128,7 @@ def test_opcheck(kind, strict, monkeypatch):
             back = (v, given[0], given[1], given[3], *value[1:], 1.0, given[7], False)
         elif name == "half_spaces":
             pulls = torch.ones(given[1].shape[1])
-            back = (v, *given[:3], pulls, given[5], *value[1:], 1.0, given[8])
+            back = (v, *given[:3], pulls, given[5], *value[1:], 1.0, given[9])
         else:
             back = (v, *given[:-1])
         torch.library.opcheck(BACKWARD[name], back)
@@ -235,7 +239,7 @@ def test_the_kernels_under_the_interpreter():
 
 
 @needs_triton
-@pytest.mark.parametrize("name", ["move", "move_backward", "half_spaces", "half_spaces_backward", "pull"])
+@pytest.mark.parametrize("name", COMPILED)
 def test_the_kernels_compile_for_a_device_that_is_not_here(name):
     from tests.kernels_compiled import KERNELS, compiled
 

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._level import TERMS, block, power_of_two, relu, warps
+from ._level import TERMS, block, power_of_two, relu
 
 
 @triton.jit
@@ -94,7 +94,7 @@ def forward(
     constants = (normals, bias, start, factor, gram, inverse_depths, target)
     _forward[(triton.cdiv(batch, samples),)](
         x, *(v.contiguous() for v in constants), y, batch, n, m, steps, keep,
-        SAMPLES=samples, TERMS=TERMS, ROWS=width, num_warps=warps(width), SHIFTING=shifting,
+        SAMPLES=samples, TERMS=TERMS, ROWS=width, num_warps=max(4, width // 8), SHIFTING=shifting,
         PRECISION="tf32" if reduced else "ieee",
     )  # fmt: skip
     return y

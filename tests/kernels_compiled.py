@@ -15,6 +15,7 @@ FUNCTIONS = {
     "half_spaces_backward of many rows": _tall._backward,
     "onto_hull": _tall._onto_hull,
     "pull": refined._forward,
+    "pull_backward": refined._backward,
 }
 TILES = {"SAMPLES": 16, "TERMS": 32, "ROWS": 32, "PRECISION": "ieee"}
 MOVE = {"SAMPLES": 16, "FEATURES": 64, "ONLY": True}
@@ -36,6 +37,10 @@ KERNELS = {
     "half_spaces_backward of many rows": [{**TALL, "INWARD": True}],
     "onto_hull": [{**TALL, "OFFSETS": offsets} for offsets in (True, False)],
     "pull": [{**TILES, "SHIFTING": shifting} for shifting in (True, False)],
+    "pull_backward": [
+        {"SAMPLES": 16, "TERMS": 32, "ROWS": 32, "SHIFTING": shifting, "PACKED": 16}
+        for shifting in (True, False)
+    ],
 }
 INTEGERS = {"batch", "n", "q", "m", "steps", "tightened"}
 NUMBERS = {
@@ -52,7 +57,7 @@ NUMBERS = {
     "keep",
 }
 NARROW = {"x", "v", "y", "back"}
-OTHERS = {"worst_of": "*i32", "only": "*i8", "signs": "*i8", "replaced": "*i8"}
+OTHERS = {"worst_of": "*i32", "signs_of": "*i32", "only": "*i8", "signs": "*i8", "replaced": "*i8"}
 
 
 def compiled(name: str, **options) -> str:

@@ -23,7 +23,7 @@ needs_triton = pytest.mark.skipif(
 SIZE = (7, 5)
 COMPILED = (
     "move", "move_backward", "half_spaces", "half_spaces_backward", "half_spaces of many rows",
-    "half_spaces_backward of many rows", "onto_hull", "pull",
+    "half_spaces_backward of many rows", "onto_hull", "pull", "pull_backward",
 )  # fmt: skip
 OPS = {"move": move, "half_spaces": half_spaces, "pull": pull}
 BACKWARD = {"move": gradient_of_move, "half_spaces": gradient_of_half_spaces, "pull": gradient_of_pull}
@@ -253,7 +253,7 @@ def test_the_kernels_compile_for_a_device_that_is_not_here(name):
 @pytest.mark.cuda
 class TestOnCuda(KernelContract):
     device, batch = "cuda", 1000
-    sizes = ((784, 16), (100, 37), (8, 3))
+    sizes = ((784, 16), (100, 37), (8, 3), (2048, 6), (300, 130))
 
     def test_choice_and_capture(self):
         """The map itself, in a CUDA graph."""

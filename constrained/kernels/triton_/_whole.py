@@ -21,19 +21,15 @@ from functools import cache
 import triton
 import triton.language as tl
 
-from ._level import power_of_two
-
-CACHED = 2**15
-"""Numbers in the rows, each filled up to a power of two, up to which samples are held whole: 128 KiB, which
-the first-level cache of an H100 holds."""
+from .._choice import held_whole
 
 
 @cache
-def whole(n: int, q: int) -> tuple[int, int, int] | None:
+def whole(n: int, q: int, products: int) -> tuple[int, int, int] | None:
     """(samples, features, warps) of a program that holds its samples whole; None where tiles are better."""
-    features = power_of_two(n, 16, 4096)
-    if n > features or n <= 128 or features * q > CACHED:
+    if not held_whole(n, q, products):
         return None
+    features = triton.next_power_of_2(n)
     return (4 if features >= 512 else 8), features, max(1, features // 1024)
 
 

@@ -14,14 +14,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .._choice import MOST_LEVELS
 from . import _tall, move
 from ._clip import clipped
 from ._level import power_of_two
 from ._whole import add_products, products, whole
-
-MOST = 32
-"""Rows up to which the levels of samples held whole are held as well."""
-
 
 @triton.jit(do_not_specialize=["batch"])
 def _forward(
@@ -105,12 +102,12 @@ def forward(
     )  # fmt: skip
     numbers = (batch, n, q, tightened, *(margin or (0.0,) * 5))
     flags = {"UPPER": upper is not None, "LOWER": lower is not None, "STRICT": bool(finish)}
-    found = whole(n, q) if q <= MOST else None
+    found = whole(n, q, 2)
     if batch and found:
         samples, features, count = found
         _forward[(triton.cdiv(batch, samples),)](
             *tensors, *numbers, **flags,
-            SAMPLES=samples, FEATURES=features, ROWS=power_of_two(q, 16, MOST), num_warps=count,
+            SAMPLES=samples, FEATURES=features, ROWS=power_of_two(q, 16, MOST_LEVELS), num_warps=count,
         )  # fmt: skip
     elif batch:
         _tall.forward(tensors, numbers, flags, "tf32" if reduced and not finish else "ieee")
@@ -143,11 +140,11 @@ def backward(
         return back
     across, inverse, signs = rows.mT.contiguous(), inverse.contiguous(), signs.contiguous()
     tensors = (v, across, inverse, rows if pulls is None else pulls, signs, back)
-    found = whole(n, q) if q <= MOST else None
+    found = whole(n, q, 2)
     if found:
         samples, features, count = found
         _backward[(triton.cdiv(batch, samples),)](
-            *tensors, batch, n, q, SAMPLES=samples, FEATURES=features, ROWS=power_of_two(q, 16, MOST),
+            *tensors, batch, n, q, SAMPLES=samples, FEATURES=features, ROWS=power_of_two(q, 16, MOST_LEVELS),
             INWARD=pulls is not None, num_warps=count,
         )  # fmt: skip
     else:

@@ -171,7 +171,7 @@ def forward(
 
 def _tiles(batch: int, n: int, q: int, device: torch.device) -> tuple[int, dict[str, Any]]:
     """How many samples a program takes, and the constants of `_forward` that follow."""
-    if found := whole(n, q):
+    if found := whole(n, q, 1):
         samples, features, count = found
         return samples, {
             "SAMPLES": samples, "TERMS": TERMS, "ROWS": 16, "FEATURES": features, "WHOLE": True,

@@ -60,9 +60,11 @@ def forward(
     if runs_kernels(x):
         from .triton_ import half_spaces as kernels
 
-        return kernels.forward(
-            x, rows, inverse, upper, lower, finish, margin, finish_margin, tightened, shifting, reduced, store
-        )
+        with torch.cuda.device_of(x):
+            return kernels.forward(
+                x, rows, inverse, upper, lower, finish, margin, finish_margin, tightened, shifting, reduced,
+                store,
+            )  # fmt: skip
     return plain(
         x, rows, inverse, upper, lower, finish, margin, finish_margin, tightened, shifting, inward, reduced,
         store,
@@ -129,7 +131,8 @@ def backward(
     if runs_kernels(x):
         from .triton_ import half_spaces as kernels
 
-        return kernels.backward(*arguments)
+        with torch.cuda.device_of(x):
+            return kernels.backward(*arguments)
     return plain_backward(*arguments)
 
 

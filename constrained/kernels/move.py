@@ -60,7 +60,8 @@ def forward(
         from .triton_ import move as kernels
 
         y = x.new_empty(x.shape, dtype=store)
-        return kernels.forward(x, rows, bias, target, anchor, given, margin, shifting, reduced, y)
+        with torch.cuda.device_of(x):
+            return kernels.forward(x, rows, bias, target, anchor, given, margin, shifting, reduced, y)
     return plain(x, rows, bias, target, anchor, given, margin, shifting, inward, reduced, store)
 
 
@@ -112,7 +113,8 @@ def backward(
     if runs_kernels(x):
         from .triton_ import move as kernels
 
-        return kernels.backward(v, x, rows, target, worst, h, gain, shifting, inward)
+        with torch.cuda.device_of(x):
+            return kernels.backward(v, x, rows, target, worst, h, gain, shifting, inward)
     return plain_backward(v, x, rows, target, worst, h, gain, shifting, inward)
 
 

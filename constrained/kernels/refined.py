@@ -40,7 +40,8 @@ def forward(
     if runs_kernels(x):
         from .triton_ import refined as kernels
 
-        return kernels.forward(*arguments, reduced)
+        with torch.cuda.device_of(x):
+            return kernels.forward(*arguments, reduced)
     return plain(*arguments, reduced)
 
 
@@ -93,7 +94,8 @@ def backward(
     if runs_kernels(x):
         from .triton_ import refined as kernels
 
-        return kernels.backward(*arguments)
+        with torch.cuda.device_of(x):
+            return kernels.backward(*arguments)
     return plain_backward(*arguments)
 
 

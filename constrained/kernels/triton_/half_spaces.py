@@ -20,6 +20,7 @@ from ._clip import clipped
 from ._level import power_of_two
 from ._whole import add_products, products, whole
 
+
 @triton.jit(do_not_specialize=["batch"])
 def _forward(
     x, rows, inverse, upper, lower, y, signs, replaced, worst_of, h_of, batch, n, q, tightened,

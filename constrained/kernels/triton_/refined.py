@@ -113,14 +113,15 @@ def _backward(
     s = tl.where(kept, s, 0.0)
     v = s
     again = tl.load(factor + square, mask=both, other=0.0)
-    last = steps - 1
+    last, all_samples = steps - 1, tl.cast(batch, tl.int64)
     for word in range(tl.cdiv(last, PACKED)):
         signs = tl.zeros((SAMPLES, ROWS), tl.int32)
         for k in range(word * PACKED, tl.minimum(word * PACKED + PACKED, last)):
             signs |= tl.where(v > 0, 1, tl.where(v < 0, 2, 0)) << (2 * (k - word * PACKED))
             v = tl.dot(tl.abs(v), again, s + keep * v, input_precision="ieee")
             v = tl.where(kept, v, 0.0)
-        tl.store(signs_of + (word * batch + samples)[:, None] * m + i[None, :], signs, mask=kept)
+        at = (word * all_samples + samples)[:, None] * m + i[None, :]
+        tl.store(signs_of + at, signs, mask=kept)
     tl.debug_barrier()
     # The shortened move: x - t A^T mu, t = min(1, farthest / sqrt(mu G mu)).
     mu = relu(v)
@@ -153,7 +154,8 @@ def _backward(
     again = tl.load(factor + across, mask=both, other=0.0)
     for turn in range(tl.cdiv(last, PACKED)):
         word = tl.cdiv(last, PACKED) - 1 - turn
-        signs = tl.load(signs_of + (word * batch + samples)[:, None] * m + i[None, :], mask=kept, other=0)
+        at = (word * all_samples + samples)[:, None] * m + i[None, :]
+        signs = tl.load(signs_of + at, mask=kept, other=0)
         count = tl.minimum(last - word * PACKED, PACKED)
         for k in range(count):
             code = (signs >> (2 * (count - 1 - k))) & 3

@@ -198,11 +198,10 @@ class KernelContract:
         off, size = (t[moved[3:]].abs().amax(-1) for t in (z.grad - again.grad, again.grad))
         assert (off > 1e-2 * size).float().mean() <= 0.005 and (size > 0).all()
 
-    @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
-    @pytest.mark.parametrize("strict", [False, True], ids=["plain", "strict"])
+    @pytest.mark.parametrize("strict, dtype", [(False, torch.float32), (True, torch.bfloat16)], ids=str)
     @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.startswith("refined")])
     def test_many_rows(self, kind, strict, dtype):
-        n, m = 150, 200
+        n, m = 140, 200
         module = built(kind, (n, m), strict, "inward").to(self.device)
         rows = module.rows.shape[1]
         assert rows > kernels.MOST_REGISTERS and kernels.usable(
@@ -211,7 +210,7 @@ class KernelContract:
         z = self.points(module, dtype).requires_grad_()
         again = z.detach().clone().requires_grad_()
         x, expected = fused(module, z), plain(module, again)
-        # A square matrix of half-spaces is badly conditioned: its inverse has entries near 100.
+        # The square matrix of half-spaces is badly conditioned: its inverse has entries near 100.
         roundings = 64 if kind in ("shift", "gauge") else 64 * float(module.inverse.abs().max())
         assert close(x, expected, z, roundings)
         if strict:
@@ -244,7 +243,7 @@ class KernelContract:
     @pytest.mark.parametrize("kind", KINDS)
     def test_layouts_in_memory(self, kind):
         """Transposed, misaligned, strided, one sample: the same values as those of a contiguous batch."""
-        for size in self.sizes[:2]:
+        for size in self.sizes[: 1 if kind.startswith("refined") else 2]:
             module = built(kind, size, False, "exact").to(self.device)
             z = self.points(module, torch.float32)
             wide = torch.cat([z[:, :1], z], 1)

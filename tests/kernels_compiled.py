@@ -4,7 +4,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from constrained.kernels.triton_ import _tall, half_spaces, move, refined
+from constrained.kernels.triton_ import _pull_and_move, _tall, half_spaces, move, refined
 
 FUNCTIONS = {
     "move": move._forward,
@@ -15,6 +15,7 @@ FUNCTIONS = {
     "half_spaces_backward of many rows": _tall._backward,
     "onto_hull": _tall._onto_hull,
     "pull": refined._forward,
+    "pull_and_move": _pull_and_move._forward,
     "pull_backward": refined._backward,
 }
 TILES = {"SAMPLES": 16, "TERMS": 32, "ROWS": 32, "PRECISION": "ieee"}
@@ -37,6 +38,7 @@ KERNELS = {
     "half_spaces_backward of many rows": [{**TALL, "INWARD": True}],
     "onto_hull": [{**TALL, "OFFSETS": offsets} for offsets in (True, False)],
     "pull": [{**TILES, "SHIFTING": shifting} for shifting in (True, False)],
+    "pull_and_move": [{**WHOLE, "SHIFTING": shifting, "STRICT": shifting} for shifting in (True, False)],
     "pull_backward": [
         {"SAMPLES": 16, "TERMS": 32, "ROWS": 32, "SHIFTING": shifting, "PACKED": 16}
         for shifting in (True, False)

@@ -28,7 +28,7 @@ MOST = 4096
 MOST_REGISTERS = 128
 """Rows up to which `refined` serves, which holds a number of each in registers from step to step."""
 MOST_LEVELS = 32
-"""Rows up to which `half_spaces` holds the levels of samples that it holds whole."""
+"""Rows up to which `half_spaces` and `refined` hold the levels of samples that they hold whole."""
 CACHED = 2**15
 """Numbers in the rows, each filled up to a power of two, up to which a program of `shift`, `gauge` and
 `half_spaces` holds samples whole: 128 KiB, half the first-level cache of an H100."""
@@ -108,11 +108,11 @@ def wins(n: int, rows: int, products: int) -> bool:
 def held_whole(n: int, rows: int, products: int = 1) -> bool:
     """Whether a program holds its samples in registers from their reading to their writing.
 
-    One of `half_spaces`, which makes two products, holds the levels of all rows beside them; `refined` never
-    does.
+    Those of `half_spaces` and of `refined` in inference, which make two products and three, hold the levels
+    of all rows beside them; for `refined` that has to be one warp.
     """
-    few = rows << (n - 1).bit_length() <= CACHED
-    return 128 < n <= MOST and few and (products == 1 or (products == 2 and rows <= MOST_LEVELS))
+    few = rows << (n - 1).bit_length() <= CACHED and (products == 1 or rows <= MOST_LEVELS)
+    return 128 < n <= (1024 if products > 2 else MOST) and few
 
 
 @cache

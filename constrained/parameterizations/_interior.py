@@ -133,8 +133,14 @@ class AbstractInterior(AbstractParameterization):
         error = gamma(len(anchor) + 4, unit(torch.float64)) * (np.abs(anchor) @ np.abs(rows) + np.abs(bias))
         return bool(np.isfinite(anchor).all() and (anchor @ rows + bias + error <= 0).all())
 
+    def fused_whole(self, z: Tensor, dtype: torch.dtype) -> Tensor | None:  # (batch, n) -> (batch, n)
+        """Pull and move by one kernel, if there is one for `z`."""
+        return None
+
     def map(self, z: Tensor, **rows: Tensor) -> Tensor:
         """Pull, level, move."""
+        if z.is_cuda and not rows and (y := self.fused_whole(flatten(z), z.dtype)) is not None:
+            return like(z, y)
         x = self.pull(self.onto_hull(flatten(z)))
         if rows:
             sample = self._sample(z.shape[:-1], **rows)
@@ -174,6 +180,8 @@ class AbstractInterior(AbstractParameterization):
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
         """The same with the margins of docs/strict.md."""
         flat, reduced = flatten(z), products_are_reduced(z)
+        if z.is_cuda and not rows and (y := self.fused_whole(flat, dtype)) is not None:
+            return like(z, y)
         x = self.pull(self.onto_hull(flat))
         if reduced:
             x = self.onto_hull(x)  # which the products of the pull may have left

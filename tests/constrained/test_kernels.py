@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from constrained import kernels
-from constrained.kernels import half_spaces, move, pull
+from constrained.kernels import half_spaces, move, pull, pull_and_move
 from constrained.kernels.half_spaces import gradient_of_half_spaces
 from constrained.kernels.move import gradient_of_move
 from constrained.kernels.refined import gradient_of_pull
@@ -23,9 +23,9 @@ needs_triton = pytest.mark.skipif(
 SIZE = (7, 5)
 COMPILED = (
     "move", "move_backward", "half_spaces", "half_spaces_backward", "half_spaces of many rows",
-    "half_spaces_backward of many rows", "onto_hull", "pull", "pull_backward",
+    "half_spaces_backward of many rows", "onto_hull", "pull", "pull_backward", "pull_and_move",
 )  # fmt: skip
-OPS = {"move": move, "half_spaces": half_spaces, "pull": pull}
+OPS = {"move": move, "half_spaces": half_spaces, "pull": pull, "pull_and_move": pull_and_move}
 BACKWARD = {"move": gradient_of_move, "half_spaces": gradient_of_half_spaces, "pull": gradient_of_pull}
 
 
@@ -74,6 +74,36 @@ def test_maps_call_their_operators_on_cuda_only(kind, strict, monkeypatch):
         monkeypatch.setattr(kernels, name, lambda *_: seen.append(1))
     module(z), plain(module, z.as_subclass(OnCuda))
     assert not seen
+
+
+@pytest.mark.parametrize("strict", [False, True], ids=["plain", "strict"])
+@pytest.mark.parametrize("kind", ["refined on a cone", "refined on a polytope"])
+def test_refined_is_one_operator_in_inference(kind, strict, monkeypatch):
+    module = built(kind, (150, 9), strict, "exact")
+    z = 3 * torch.randn(6, 150, generator=torch.Generator().manual_seed(0))
+    names = [name for name, _ in calls(monkeypatch, module, z.clone().requires_grad_())]
+    assert names == ["pull", "move"]
+    ((name, given),) = calls(monkeypatch, module, z)
+    assert name == "pull_and_move"
+    torch.testing.assert_close(undressed(pull_and_move(*given)), plain(module, z))
+    torch.library.opcheck(pull_and_move, (z.clone().requires_grad_(), *given[1:]))
+    # As in a graph that was recorded without gradients.
+    one, two = z.clone().requires_grad_(), z.clone().requires_grad_()
+    pull_and_move(one, *given[1:]).square().sum().backward()
+    plain(module, two).square().sum().backward()
+    torch.testing.assert_close(one.grad, two.grad)
+
+
+def test_second_derivatives_of_refined_as_one_operator():
+    module = module_of("refined on a polytope", dtype=torch.float64)
+    constants = (module.normals, module.normal_bias, module.start, module.factor, module.gram)
+    constants += (module.inverse_depths, module.rows, module.bias, module.target, None)
+    z = latent(torch.float64, 3, seed=1).requires_grad_()
+
+    def run(z):
+        return pull_and_move(z, *constants, [], 4, 0.1, False, False, torch.float64)
+
+    assert torch.autograd.gradcheck(run, (z,)) and torch.autograd.gradgradcheck(run, (z,))
 
 
 def test_per_sample_rows_wide_points_and_tight_mode_take_the_plain_path(monkeypatch):

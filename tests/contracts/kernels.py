@@ -6,6 +6,7 @@ A subclass gives `device`, `batch` and `sizes`, the (n, m) of the sets.
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -127,10 +128,19 @@ class KernelContract:
                 assert z.grad is not None and again.grad is not None
                 assert close(z.grad, again.grad, v, 256, 0.005), gradient
 
+    @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+    @pytest.mark.parametrize("strict", [False, True], ids=["plain", "strict"])
+    @pytest.mark.parametrize("kind", ["refined on a cone", "refined on a polytope"])
+    def test_refined_in_inference_is_the_plain_path(self, kind, strict, dtype):
+        for size in self.sizes[:2]:
+            module = built(kind, size, strict, "exact").to(self.device)
+            z = self.points(module, dtype)
+            assert close(fused(module, z), plain(module, z), z, 64)
+
     @pytest.mark.parametrize("kind", KINDS)
     def test_samples_that_are_not_finite_or_huge(self, kind):
-        for strict in (False, True):
-            module = built(kind, self.sizes[0], strict, "exact").to(self.device)
+        for strict, size in product((False, True), self.sizes[:2]):
+            module = built(kind, size, strict, "exact").to(self.device)
             z = self.points(module, torch.float32, batch=9)
             expected = fused(module, z)
             broken = z.clone()

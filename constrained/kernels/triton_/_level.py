@@ -3,8 +3,8 @@
 # pyright: reportCallIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
 """What kernels over tiles share: the level of a block of samples, and the choice of tiles.
 
-A thread that makes 4 x 4 sums reads 8 numbers from shared memory for 16 operations; with 2 x 2, reading is the
-limit. Hence tiles of samples times rows with 16 sums for each thread, as many warps as that makes.
+A thread that makes 4 x 4 sums reads 8 numbers from shared memory for 16 operations; with 2 x 2, reading is
+the limit. Hence tiles of samples times rows with 16 sums for each thread, as many warps as that makes.
 
 Rounding: with input_precision="ieee" a product of float32 tiles is a chain of fused multiply-adds of IEEE
 754, one rounding a term, so every entry of `x A^T` is its n products summed in some order: assumption 2 of

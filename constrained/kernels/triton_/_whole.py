@@ -30,7 +30,10 @@ def whole(n: int, q: int, products: int) -> tuple[int, int, int] | None:
     if not held_whole(n, q, products):
         return None
     features = triton.next_power_of_2(n)
-    return (4 if features >= 512 else 8), features, max(1, features // 1024)
+    samples = 8 if features < 512 else 4
+    if products > 2 and features > 256:  # which hold more than the samples
+        samples //= 2
+    return samples, features, max(1, features // 1024)
 
 
 @triton.jit

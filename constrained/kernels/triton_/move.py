@@ -24,7 +24,27 @@ ENTRIES = 4096
 
 
 @triton.jit
-def _update(part, j, target, anchor, n, t, s, good, finite, SHIFTING: tl.constexpr, STRICT: tl.constexpr):
+def raised(
+    level, squares, top, wild, extent, largest, slope, offset, gain, top_served, top_stored, root,
+    SHIFTING: tl.constexpr, GIVEN: tl.constexpr,
+):  # fmt: skip
+    """The level with its margin, 0 where the guard replaces the sample; whether it does not; whether the
+    sample that was given, with its largest entry, is finite.
+    """
+    finite = wild == 0
+    size = tl.sqrt_rn(squares)
+    size = tl.where(size < float("inf"), size, top * root)
+    h = relu(level + slope * size + offset)
+    reach = top + (h * gain) * extent if SHIFTING else tl.maximum(top, extent)
+    good = finite & (top <= top_served) & (reach <= top_stored)
+    if GIVEN:
+        good = good & (largest <= top_served)
+        finite = tl.abs(largest) < float("inf")
+    return tl.where(good, h, 0.0), good, finite
+
+
+@triton.jit
+def update(part, j, target, anchor, n, t, s, good, finite, SHIFTING: tl.constexpr, STRICT: tl.constexpr):
     """The moved points of a tile."""
     aim = tl.load(target + j, mask=j < n, other=0.0)[None, :]
     value = part + t[:, None] * aim if SHIFTING else lerp(part, aim, s[:, None])
@@ -63,17 +83,13 @@ def _forward(
         )
     good, finite = live, live
     if STRICT:
-        finite = wild == 0
-        size = tl.sqrt_rn(squares)
-        size = tl.where(size < float("inf"), size, top * root)
-        h = relu(level + slope * size + offset)
-        reach = top + (h * gain) * extent if SHIFTING else tl.maximum(top, extent)
-        good = finite & (top <= top_served) & (reach <= top_stored)
+        largest = top
         if GIVEN:
             largest = tl.load(given + samples, mask=live, other=0.0)
-            good = good & (largest <= top_served)
-            finite = tl.abs(largest) < float("inf")
-        h = tl.where(good, h, 0.0)
+        h, good, finite = raised(
+            level, squares, top, wild, extent, largest, slope, offset, gain, top_served, top_stored, root,
+            SHIFTING, GIVEN,
+        )  # fmt: skip
         worst = tl.where(good, tl.where(h > 0, worst, -1), -2)
     else:
         h = relu(level)
@@ -83,7 +99,7 @@ def _forward(
     t = h * gain
     s = tl.div_rn(tl.full((SAMPLES,), 1.0, tl.float32), 1.0 + t)
     if WHOLE:
-        value = _update(part, j, target, anchor, n, t, s, good, finite, SHIFTING, STRICT)
+        value = update(part, j, target, anchor, n, t, s, good, finite, SHIFTING, STRICT)
         tl.store(y + at, value.to(y.dtype.element_ty), mask=mask)
     else:
         for start in range(0, n, FEATURES):
@@ -91,7 +107,7 @@ def _forward(
             mask = live[:, None] & (k < n)[None, :]
             at = samples[:, None] * n + k[None, :]
             part = tl.load(x + at, mask=mask, other=0.0).to(tl.float32)
-            value = _update(part, k, target, anchor, n, t, s, good, finite, SHIFTING, STRICT)
+            value = update(part, k, target, anchor, n, t, s, good, finite, SHIFTING, STRICT)
             tl.store(y + at, value.to(y.dtype.element_ty), mask=mask)
 
 

@@ -20,33 +20,16 @@ PACKED = 16
 """Signs in a word."""
 
 
-@triton.jit(do_not_specialize=["batch"])
-def _forward(
-    x, normals, bias, start, factor, gram, inverse_depths, target, y, batch, n, m, steps, keep,
-    SAMPLES: tl.constexpr, TERMS: tl.constexpr, ROWS: tl.constexpr, SHIFTING: tl.constexpr,
-    PRECISION: tl.constexpr,
+@triton.jit
+def multipliers(
+    q, squares, start, factor, gram, inverse_depths, m, steps, keep,
+    ROWS: tl.constexpr, SHIFTING: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    samples = (tl.program_id(0) * SAMPLES + tl.arange(0, SAMPLES)).to(tl.int64)
-    live = samples < batch
+    """`t mu` after all steps, for `q = A x + bias` and |e|^2 or |x - c|^2."""
     i = tl.arange(0, ROWS)
     real = i < m
     square = i[:, None] * m + i[None, :]
     both = real[:, None] & real[None, :]
-    q = tl.zeros((SAMPLES, ROWS), tl.float32)
-    squares = tl.zeros((SAMPLES,), tl.float32)
-    for first in range(0, n, TERMS):
-        j = first + tl.arange(0, TERMS)
-        mask = live[:, None] & (j < n)[None, :]
-        part = tl.load(x + samples[:, None] * n + j[None, :], mask=mask, other=0.0).to(tl.float32)
-        tile = tl.load(
-            normals + j[:, None] * m + i[None, :], mask=(j < n)[:, None] & real[None, :], other=0.0
-        )
-        q = tl.dot(part, tile, q, input_precision=PRECISION)
-        aim = tl.load(target + j, mask=j < n, other=0.0)[None, :]
-        away = tl.where(mask, aim if SHIFTING else part - aim, 0.0)
-        squares += tl.sum(away * away, 1)
-    # Rows past the last one are 0 even where x is not finite.
-    q = tl.where(real[None, :], q + tl.load(bias + i, mask=real, other=0.0)[None, :], 0.0)
     s = tl.dot(q, tl.load(start + square, mask=both, other=0.0), input_precision=PRECISION)
     s = tl.where(real[None, :], s, 0.0)
     v = s
@@ -63,7 +46,37 @@ def _forward(
     farthest = level * size if SHIFTING else size * tl.div_rn(level, 1.0 + level)
     too_far = squared > farthest * farthest
     t = tl.where(too_far, tl.div_rn(farthest, tl.sqrt_rn(tl.where(too_far, squared, 1.0))), 1.0)
-    mu = t[:, None] * mu
+    return t[:, None] * mu
+
+
+@triton.jit(do_not_specialize=["batch"])
+def _forward(
+    x, normals, bias, start, factor, gram, inverse_depths, target, y, batch, n, m, steps, keep,
+    SAMPLES: tl.constexpr, TERMS: tl.constexpr, ROWS: tl.constexpr, SHIFTING: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    samples = (tl.program_id(0) * SAMPLES + tl.arange(0, SAMPLES)).to(tl.int64)
+    live = samples < batch
+    i = tl.arange(0, ROWS)
+    real = i < m
+    q = tl.zeros((SAMPLES, ROWS), tl.float32)
+    squares = tl.zeros((SAMPLES,), tl.float32)
+    for first in range(0, n, TERMS):
+        j = first + tl.arange(0, TERMS)
+        mask = live[:, None] & (j < n)[None, :]
+        part = tl.load(x + samples[:, None] * n + j[None, :], mask=mask, other=0.0).to(tl.float32)
+        tile = tl.load(
+            normals + j[:, None] * m + i[None, :], mask=(j < n)[:, None] & real[None, :], other=0.0
+        )
+        q = tl.dot(part, tile, q, input_precision=PRECISION)
+        aim = tl.load(target + j, mask=j < n, other=0.0)[None, :]
+        away = tl.where(mask, aim if SHIFTING else part - aim, 0.0)
+        squares += tl.sum(away * away, 1)
+    # Rows past the last one are 0 even where x is not finite.
+    q = tl.where(real[None, :], q + tl.load(bias + i, mask=real, other=0.0)[None, :], 0.0)
+    mu = multipliers(
+        q, squares, start, factor, gram, inverse_depths, m, steps, keep, ROWS, SHIFTING, PRECISION
+    )
     for first in range(0, n, TERMS):
         j = first + tl.arange(0, TERMS)
         mask = live[:, None] & (j < n)[None, :]

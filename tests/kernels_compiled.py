@@ -19,7 +19,7 @@ FUNCTIONS = {
     "pull_backward": refined._backward,
 }
 TILES = {"SAMPLES": 16, "TERMS": 32, "ROWS": 32, "PRECISION": "ieee"}
-MOVE = {"SAMPLES": 16, "FEATURES": 64, "ONLY": True}
+MOVE = {"SAMPLES": 4, "FEATURES": 256, "ONLY": True}
 WHOLE = {"SAMPLES": 4, "FEATURES": 256, "ROWS": 16}
 TALL = {"SAMPLES": 16, "TERMS": 32, "ROWS": 32, "COLUMNS": 64}
 BOUNDS = {"UPPER": True, "LOWER": True}
@@ -62,11 +62,20 @@ NARROW = {"x", "v", "y", "back"}
 OTHERS = {"worst_of": "*i32", "signs_of": "*i32", "only": "*i8", "signs": "*i8", "replaced": "*i8"}
 
 
-def compiled(name: str, **options) -> str:
+def compiled(name: str, **options) -> dict[str, str]:
+    """The stages of a kernel; pointers and n are multiples of 16, as they usually are."""
     function = FUNCTIONS[name]
     signature = {argument: kind(argument, options) for argument in function.arg_names}
-    source = ASTSource(fn=function, signature=signature, constexprs=options)
-    return triton.compile(source, target=GPUTarget("cuda", 80, 32)).asm["ptx"]
+    even = [k for k, (argument, of) in enumerate(signature.items()) if of[0] == "*" or argument == "n"]
+    attributes = {(k,): [["tt.divisibility", 16]] for k in even}
+    source = ASTSource(fn=function, signature=signature, constexprs=options, attrs=attributes)
+    warps = {"num_warps": 1 if holds_samples_whole(name, options) else 4}
+    return triton.compile(source, target=GPUTarget("cuda", 80, 32), options=warps).asm
+
+
+def holds_samples_whole(name: str, options: dict) -> bool:
+    """Rows pass by samples in registers."""
+    return options.get("WHOLE", "FEATURES" in options and name != "move_backward")
 
 
 def kind(argument: str, options: dict) -> str:

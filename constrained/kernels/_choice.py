@@ -109,10 +109,10 @@ def held_whole(n: int, rows: int, products: int = 1) -> bool:
     """Whether a program holds its samples in registers from their reading to their writing.
 
     Those of `half_spaces` and of `refined` in inference, which make two products and three, hold the levels
-    of all rows beside them; for `refined` that has to be one warp.
+    of all rows beside them.
     """
     few = rows << (n - 1).bit_length() <= CACHED and (products == 1 or rows <= MOST_LEVELS)
-    return 128 < n <= (1024 if products > 2 else MOST) and few
+    return 128 < n <= MOST and few
 
 
 @cache

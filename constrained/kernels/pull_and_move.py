@@ -71,8 +71,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _back(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
     x, *constants, rows, bias, target, anchor = ctx.saved_tensors
-    steps = (target, ctx.steps, ctx.keep, ctx.shifting)
-    pulled = refined.pull(x, *constants, *steps, ctx.reduced)
+    pulled = refined.pull(x, *constants, target, ctx.steps, ctx.keep, ctx.shifting, ctx.reduced)
     given = None if anchor is None else largest(x).to(rows.dtype)
     _, worst, h = move(
         pulled, rows, bias, target, anchor, given, ctx.margin, ctx.shifting, False, ctx.reduced, ctx.store
@@ -81,7 +80,8 @@ def _back(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
     move_back = plain_backward_move if again else gradient_of_move
     pull_back = refined.plain_backward if again else refined.gradient_of_pull
     v = move_back(v, pulled, rows, target, worst, h, gain, ctx.shifting, False)
-    return pull_back(v, x, *constants, *steps), *[None] * 16
+    arguments = (v, x, *constants, target, ctx.steps, ctx.keep, ctx.shifting)
+    return pull_back(*arguments), *[None] * 16  # pyright: ignore[reportCallIssue]
 
 
 def _fold(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:

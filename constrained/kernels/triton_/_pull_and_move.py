@@ -15,14 +15,14 @@ from torch import Tensor
 
 from .._choice import MOST_LEVELS
 from ._level import power_of_two, relu, sizes
-from ._whole import add_products, products, whole, worst_of_tile
+from ._whole import products, whole, worst_of_tile
 from .move import raised, update
 from .refined import multipliers
 
 
 @triton.jit(do_not_specialize=["batch"])
 def _forward(
-    x, normals, normal_bias, start, factor, gram, inverse_depths, rows, bias, target, anchor, y,
+    x, normals, normal_bias, start, factor, gram, inverse_depths, rows, bias, target, anchor, y, mu_of,
     batch, n, m, q, steps, keep, slope, offset, gain, top_served, top_stored, root,
     SAMPLES: tl.constexpr, FEATURES: tl.constexpr, ROWS: tl.constexpr, SHIFTING: tl.constexpr,
     STRICT: tl.constexpr,
@@ -40,15 +40,18 @@ def _forward(
         _, largest, wild, extent = sizes(part, aim)
         largest = tl.where(wild == 0, largest, float("inf"))
     levels = products(part, normals, j, n, m, SAMPLES, ROWS)
-    # Rows past the last one are 0 even where x is not finite.
     levels += tl.load(normal_bias + i, mask=i < m, other=0.0)[None, :]
-    levels = tl.where((i < m)[None, :], levels, 0.0)
     away = aim[None, :] if SHIFTING else tl.where(mask, part - aim[None, :], 0.0)
     squares = tl.sum(away * away, 1) + tl.zeros((SAMPLES,), tl.float32)
     mu = multipliers(
         levels, squares, start, factor, gram, inverse_depths, m, steps, keep, ROWS, SHIFTING, "ieee"
     )
-    part = add_products(part, -mu, normals, j, n, m, ROWS)
+    # Through memory, row by row: else the points would be laid out as the products of the steps are.
+    tl.store(mu_of + samples[:, None] * m + i[None, :], mu, mask=live[:, None] & (i < m)[None, :])
+    tl.debug_barrier()
+    for k in range(m):
+        weight = tl.load(mu_of + samples * m + k, mask=live, other=0.0)
+        part -= weight[:, None] * tl.load(normals + k * n + j, mask=j < n, other=0.0)[None, :]
     level, worst = worst_of_tile(part, rows, bias, j, n, q, SAMPLES)
     if STRICT:
         squares, top, wild, extent = sizes(part, aim)
@@ -89,7 +92,8 @@ def forward(
     samples, features, count = found
     _forward[(triton.cdiv(batch, samples),)](
         x, normals.mT.contiguous(), *others, rows.mT.contiguous(), bias, target,
-        target if anchor is None else anchor, y, batch, n, m, q, steps, keep,
+        target if anchor is None else anchor, y, x.new_empty(batch, m, dtype=torch.float32),
+        batch, n, m, q, steps, keep,
         *(margin or (0.0, 0.0, 1.0, 0.0, 0.0)), float(n**0.5),
         SAMPLES=samples, FEATURES=features, ROWS=power_of_two(m, 16, MOST_LEVELS), SHIFTING=shifting,
         STRICT=anchor is not None, num_warps=count,

@@ -11,6 +11,9 @@ where one warp holds the samples. On paper, for 784 features (1024 with padding)
 of a warp for 4 samples and a row, 58 us for 65 536 samples on 132 processors at 1.7 GHz, which overlap with
 the 123 us of the points in float32, or 61 us in bfloat16, where both limits are near.
 
+All tensors along the features have to keep the layout of the points, or each row is laid out anew for every
+sample: what was made by a product of tiles, or read as a tile, comes back through memory, row by row.
+
 Left out: tensor cores for bfloat16 points, with rows as sums of three bfloat16 numbers. They cut sums off
 instead of rounding them, so strict mode could not use them, and their tiles are 16 samples high at least,
 which no warp can hold whole.
@@ -30,10 +33,7 @@ def whole(n: int, q: int, products: int) -> tuple[int, int, int] | None:
     if not held_whole(n, q, products):
         return None
     features = triton.next_power_of_2(n)
-    samples = 8 if features < 512 else 4
-    if products > 2 and features > 256:  # which hold more than the samples
-        samples //= 2
-    return samples, features, max(1, features // 1024)
+    return (4 if features >= 512 else 8), features, max(1, features // 1024)
 
 
 @triton.jit

@@ -67,14 +67,16 @@ def _backward(
     at = samples[:, None] * n + j[None, :]
     mask = live[:, None] & (j < n)[None, :]
     part = tl.load(v + at, mask=mask, other=0.0).to(tl.float32)
-    inside = live[:, None] & (i < q)[None, :]
-    sign = tl.load(signs + samples[:, None] * q + i[None, :], mask=inside, other=0).to(tl.float32)
-    kept = tl.where(sign == 0, 0.0, products(part, inverse, j, n, q, SAMPLES, ROWS))
-    value = add_products(part, kept, rows, j, n, q, ROWS)
-    if INWARD:
-        pull = sign * tl.minimum(sign * kept, 0.0) * tl.load(pulls + i, mask=i < q, other=0.0)[None, :]
-        value = add_products(value, pull, inverse, j, n, q, ROWS)
-    tl.store(back + at, value.to(back.dtype.element_ty), mask=mask)
+    found = products(part, inverse, j, n, q, SAMPLES, ROWS)
+    # Signs row by row: a tile of them would be laid out for itself, and every row of the set after it.
+    for k in range(q):
+        sign = tl.load(signs + samples * q + k, mask=live, other=0).to(tl.float32)
+        kept = tl.where(sign == 0, 0.0, tl.sum(tl.where((i == k)[None, :], found, 0.0), 1))
+        part += kept[:, None] * tl.load(rows + k * n + j, mask=j < n, other=0.0)[None, :]
+        if INWARD:
+            pull = sign * tl.minimum(sign * kept, 0.0) * tl.load(pulls + k)
+            part += pull[:, None] * tl.load(inverse + k * n + j, mask=j < n, other=0.0)[None, :]
+    tl.store(back + at, part.to(back.dtype.element_ty), mask=mask)
 
 
 def forward(

@@ -13,9 +13,19 @@ from constrained.kernels import half_spaces, move, pull, pull_and_move
 from constrained.kernels.half_spaces import gradient_of_half_spaces
 from constrained.kernels.move import gradient_of_move
 from constrained.kernels.refined import gradient_of_pull
-from constrained.parameterizations import AbstractParameterization, Gauge
+from constrained.parameterizations import AbstractParameterization, Gauge, HalfSpaces, Refined
 from tests.contracts.deployment import OLD_JIT
-from tests.contracts.kernels import KINDS, KernelContract, OnCuda, built, fused, plain, undressed
+from tests.contracts.kernels import (
+    KINDS,
+    KernelContract,
+    OnCuda,
+    built,
+    fused,
+    plain,
+    polytope,
+    slabs,
+    undressed,
+)
 
 needs_triton = pytest.mark.skipif(
     find_spec("triton") is None, reason="the extra 'cuda' is not installed: triton"
@@ -115,6 +125,23 @@ def test_per_sample_rows_wide_points_and_tight_mode_take_the_plain_path(monkeypa
     Gauge(polyhedron).double()(z.double().as_subclass(OnCuda))
     with pytest.raises(ZeroDivisionError):
         Gauge(polyhedron)(z.as_subclass(OnCuda))
+
+
+@pytest.mark.parametrize("entry", [Gauge, HalfSpaces, Refined])
+def test_rows_lie_in_one_piece_where_kernels_run(entry, monkeypatch):
+    """In a buffer that follows the constants and is not saved; on the CPU there is none."""
+    P, other = polytope(20, 6), slabs(20, 6)
+    saved = entry(P).state_dict()
+    assert entry(P).across is None
+    monkeypatch.setattr(kernels._registration, "runs_kernels", lambda x: True)
+    module, blank = entry(other if entry is HalfSpaces else P), entry.without_setup(P)
+    assert module.state_dict().keys() == saved.keys()
+    for loaded in (module, blank):
+        loaded.load_state_dict(saved)
+        for again in (loaded, loaded.double()):
+            assert again.across.mT.is_contiguous() and torch.equal(again.across, again.rows)
+    monkeypatch.undo()
+    assert module.to("cpu").across is None
 
 
 def test_the_switch(monkeypatch):

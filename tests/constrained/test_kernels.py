@@ -97,6 +97,8 @@ def test_refined_is_one_operator_in_inference(kind, strict, monkeypatch):
     assert name == "pull_and_move"
     torch.testing.assert_close(undressed(pull_and_move(*given)), plain(module, z))
     torch.library.opcheck(pull_and_move, (z.clone().requires_grad_(), *given[1:]))
+    nested = torch.func.vmap(lambda x: pull_and_move(x, *given[1:]))(z.view(2, 3, -1))
+    torch.testing.assert_close(nested.view(6, -1), pull_and_move(z, *given[1:]))
     # As in a graph that was recorded without gradients.
     one, two = z.clone().requires_grad_(), z.clone().requires_grad_()
     pull_and_move(one, *given[1:]).square().sum().backward()
@@ -317,9 +319,10 @@ class TestOnCuda(KernelContract):
     device, batch = "cuda", 1000
     sizes = ((784, 16), (100, 37), (8, 3), (2048, 6), (300, 130))
 
-    def test_choice_and_capture(self):
+    @pytest.mark.parametrize("kind", ["gauge", "half_spaces of slabs", "refined on a polytope"])
+    def test_choice_and_capture(self, kind):
         """The map itself, in a CUDA graph."""
-        module = built("gauge", (784, 16), True, "exact").to("cuda")
+        module = built(kind, (784, 16), True, "exact").to("cuda")
         z = self.points(module, torch.float32)
         expected = module(z)
         graph = torch.cuda.CUDAGraph()

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from .._choice import MOST_LEVELS
 from ._level import power_of_two, relu, sizes
+from ._steps import multipliers
 from ._whole import products, whole, worst_of_tile
 from .move import raised, update
-from .refined import multipliers
 
 
 @triton.jit(do_not_specialize=["batch"])

@@ -220,7 +220,7 @@ def backward(
     back = torch.empty_like(x) if back is None else back
     if not batch:
         return back
-    features = power_of_two(n, 16, 2**16)
+    features = max(16, triton.next_power_of_2(n))
     samples = max(1, ENTRIES // features)
     _backward[(triton.cdiv(batch, samples),)](
         v, x, rows.mT.contiguous(), target, worst.contiguous(), h.contiguous(),

@@ -30,4 +30,4 @@ interpreter.InterpreterBuilder.create_fp_trunc = rounding
 
 class TestInterpreted(KernelContract):
     device, batch = "cpu", 19
-    sizes = ((37, 21), (5, 3))
+    sizes = ((37, 21), (150, 9), (5, 3))

@@ -26,7 +26,12 @@ from ._registration import interpreted
 MOST = 4096
 """Features and rows up to which the kernels are meant to run."""
 MOST_REGISTERS = 128
-"""Rows up to which `half_spaces` and `refined` hold a level of each row in registers."""
+"""Rows up to which `refined` serves, which holds a number of each in registers from step to step."""
+MOST_LEVELS = 32
+"""Rows up to which `half_spaces` and `refined` hold the levels of samples that they hold whole."""
+CACHED = 2**15
+"""Numbers in the rows, each filled up to a power of two, up to which a program of `shift`, `gauge` and
+`half_spaces` holds samples whole: 128 KiB, half the first-level cache of an H100."""
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 BATCH = 4096
 """The choice is made for this batch, so that values do not depend on the batch and graphs have one branch."""
@@ -100,13 +105,26 @@ def wins(n: int, rows: int, products: int) -> bool:
     return fused < plain
 
 
+def held_whole(n: int, rows: int, products: int = 1) -> bool:
+    """Whether a program holds its samples in registers from their reading to their writing.
+
+    Those of `half_spaces` and of `refined` in inference, which make two products and three, hold the levels
+    of all rows beside them.
+    """
+    few = rows << (n - 1).bit_length() <= CACHED and (products == 1 or rows <= MOST_LEVELS)
+    return 128 < n <= MOST and few
+
+
 @cache
 def model(n: int, rows: int, products: int, batch: int = BATCH, rates: Rates = RATES) -> tuple[float, float]:
     """Seconds of the fused kernel and of the plain path for float32 points; see the module's docstring."""
     operations = 2.0 * batch * n * rows * products
     both = 8.0 * batch * n  # the point read, the value written
     between = 4.0 * batch * (n + 4 * rows * products)  # the point read again, levels written and read twice
-    fused = rates.launch + max(both / rates.memory, operations / rates.fused)
+    # Without that, `half_spaces` also writes its levels and reads them.
+    levels = 2 * rows if products == 2 else 0
+    again = 0.0 if held_whole(n, rows, products) else 4.0 * batch * (n + levels)
+    fused = rates.launch + max((both + again) / rates.memory, operations / rates.fused)
     launches = 3 + products
     plain = launches * rates.launch + (both + between) / rates.memory + operations / rates.library
     return fused, plain

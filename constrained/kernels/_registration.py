@@ -20,6 +20,11 @@ def runs_kernels(x: Tensor) -> bool:
     return x.device.type == "cuda" or interpreted()
 
 
+def by_rows(columns: Tensor) -> Tensor | None:
+    """An (n, q) matrix whose columns lie in one piece each, as the kernels read them; None on the CPU."""
+    return columns.mT.contiguous().mT if runs_kernels(columns) else None
+
+
 def register(
     schema: str,
     run: Callable[..., Any],

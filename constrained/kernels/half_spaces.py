@@ -7,8 +7,9 @@ with mu = 0, or in strict mode the margin of docs/strict.md, section 5. Back, fo
     v + A^T (c d),   d = -(A^+)^T v,   c = 1 where a row is exceeded, else 0
 
 `gradient="inward"` adds `sum_i min(c_i s_i d_i, 0) s_i k_i / |k_i|^2`, k_i = -A^+_i, s_i = 1 above, -1 below.
-In strict mode a sample for which the margin cannot be had is moved instead, as `finish` does it: a second
-launch, whose programs return at once where no sample of theirs needs it.
+In strict mode equalities have no margin, and a sample for which the margin cannot be had is moved instead, as
+`finish` does it, within the affine hull if there are equalities: launches whose programs return at once where
+no sample of theirs needs it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def forward(
     finish: Sequence[Tensor],
     margin: Sequence[float],
     finish_margin: Sequence[float],
+    tightened: int,
     shifting: bool,
     inward: bool,
     reduced: bool,
@@ -48,20 +50,25 @@ def forward(
     Args:
         x: points, float32 or narrower, or the dtype of the rows.
         rows, inverse, upper, lower: constants of `HalfSpaces`, None for bounds of 0 and for none.
-        finish: empty, or in strict mode rows, bias, target and anchor of the move.
+        finish: empty, or in strict mode rows, bias, target and anchor of the move; where it moves within an
+            affine hull, also the equations of the hull (r, n) and (r,), onto which it projects first.
         margin: empty, or the five numbers above.
         finish_margin, shifting: of the move, see `move.py`.
+        tightened: how many rows have the margin, the first ones; equalities do not.
         inward, reduced, store: likewise.
     """
     if runs_kernels(x):
         from .triton_ import half_spaces as kernels
 
-        return kernels.forward(
-            x, rows, inverse, upper, lower, finish, margin, finish_margin, shifting, reduced, store
-        )
+        with torch.cuda.device_of(x):
+            return kernels.forward(
+                x, rows, inverse, upper, lower, finish, margin, finish_margin, tightened, shifting, reduced,
+                store,
+            )  # fmt: skip
     return plain(
-        x, rows, inverse, upper, lower, finish, margin, finish_margin, shifting, inward, reduced, store
-    )
+        x, rows, inverse, upper, lower, finish, margin, finish_margin, tightened, shifting, inward, reduced,
+        store,
+    )  # fmt: skip
 
 
 def plain(
@@ -73,6 +80,7 @@ def plain(
     finish: Sequence[Tensor],
     margin: Sequence[float],
     finish_margin: Sequence[float],
+    tightened: int,
     shifting: bool,
     inward: bool,
     reduced: bool,
@@ -89,12 +97,15 @@ def plain(
     total = (torch.relu(over) - torch.relu(under)).abs().sum(-1, keepdim=True)
     size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     tight = torch.add(total, size, alpha=margin[SLOPE]) * margin[SCALE] + margin[OFFSET]
-    over, under = _excess(product, upper, lower, tight)
+    margins = tight * (torch.arange(rows.shape[1], device=x.device) < tightened)
+    over, under = _excess(product, upper, lower, margins)
     y = torch.addmm(x, torch.relu(over) - torch.relu(under), inverse)
     good = (tight < margin[HALF_GAP]) & (largest(y) <= margin[TOP])
-    end, bias, target, anchor = finish
+    end, bias, target, anchor, *hull = finish
+    top = largest(x) if hull else None
+    pulled = _onto_hull(x, *hull) if hull else given
     moved, worst, h = plain_move(
-        given, end, bias, target, anchor, None, finish_margin, shifting, False, False, store
+        pulled, end, bias, target, anchor, top, finish_margin, shifting, False, False, store
     )
     moved = torch.where(good, y.to(store), moved)
     good = good.squeeze(-1)
@@ -120,7 +131,8 @@ def backward(
     if runs_kernels(x):
         from .triton_ import half_spaces as kernels
 
-        return kernels.backward(*arguments)
+        with torch.cuda.device_of(x):
+            return kernels.backward(*arguments)
     return plain_backward(*arguments)
 
 
@@ -146,8 +158,16 @@ def plain_backward(
         back = back + (s * (s * d).clamp(max=0) * pulls) @ inverse
     if not finish:
         return back.to(x.dtype)
-    moved = plain_move_backward(given, x, finish[0], finish[2], worst, h, finish_gain, shifting, False)
+    hull = finish[4:]
+    pulled = _onto_hull(x.to(rows.dtype), *hull) if hull else x
+    moved = plain_move_backward(given, pulled, finish[0], finish[2], worst, h, finish_gain, shifting, False)
+    if hull:
+        moved = torch.addmm(moved, moved @ hull[0].mT, hull[0], alpha=-1).to(x.dtype)
     return torch.where(replaced.unsqueeze(-1), moved, back.to(x.dtype))
+
+
+def _onto_hull(x: Tensor, hull: Tensor, offsets: Tensor) -> Tensor:
+    return torch.addmm(x, torch.addmm(offsets, x, hull.mT, beta=-1), hull, alpha=-1)
 
 
 def _excess(
@@ -171,7 +191,7 @@ def _fake(x: Tensor, rows: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, rows, inverse, upper, lower, finish, _, finish_margin, ctx.shifting, ctx.inward, _, _ = inputs
+    x, rows, inverse, upper, lower, finish, _, finish_margin, _, ctx.shifting, ctx.inward, _, _ = inputs
     ctx.gain = finish_margin[2] if finish_margin else 1.0
     ctx.bounds = (upper is not None, lower is not None)
     bounds = [v for v in (upper, lower) if v is not None]
@@ -187,7 +207,7 @@ def _back(ctx: Any, v: Tensor, *_others: Tensor) -> tuple[Any, ...]:
     back = run(v, x, rows, inverse, pulls, rest, signs, replaced, worst, h, ctx.gain, ctx.shifting)
     # torch takes an empty list for one of tensors, each of which has a gradient, and one of numbers for one.
     numbers = None if rest else []
-    return back, None, None, None, None, [None] * len(rest), numbers, numbers, None, None, None, None
+    return back, None, None, None, None, [None] * len(rest), numbers, numbers, *[None] * 5
 
 
 def _pulls(inverse: Tensor, upper: Tensor | None, lower: Tensor | None) -> Tensor:  # (q,)
@@ -207,7 +227,8 @@ def _fold_back(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[An
 
 half_spaces = register(
     "half_spaces(Tensor x, Tensor rows, Tensor inverse, Tensor? upper, Tensor? lower, Tensor[] finish, "
-    "float[] margin, float[] finish_margin, bool shifting, bool inward, bool reduced, ScalarType store) "
+    "float[] margin, float[] finish_margin, int tightened, bool shifting, bool inward, bool reduced, "
+    "ScalarType store) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     forward,
     _fake,

@@ -59,9 +59,9 @@ def forward(
     if runs_kernels(x):
         from .triton_ import move as kernels
 
-        return kernels.forward(
-            x, rows, bias, target, anchor, given, margin, shifting, reduced, torch.empty_like(x, dtype=store)
-        )
+        y = x.new_empty(x.shape, dtype=store)
+        with torch.cuda.device_of(x):
+            return kernels.forward(x, rows, bias, target, anchor, given, margin, shifting, reduced, y)
     return plain(x, rows, bias, target, anchor, given, margin, shifting, inward, reduced, store)
 
 
@@ -113,7 +113,8 @@ def backward(
     if runs_kernels(x):
         from .triton_ import move as kernels
 
-        return kernels.backward(v, x, rows, target, worst, h, gain, shifting, inward)
+        with torch.cuda.device_of(x):
+            return kernels.backward(v, x, rows, target, worst, h, gain, shifting, inward)
     return plain_backward(v, x, rows, target, worst, h, gain, shifting, inward)
 
 

@@ -3,7 +3,7 @@
     q = A x + bias,  s = q S,  v <- s + (1 - alpha / 2) v + |v| F,  mu = relu(v)
     x - t A^T mu,    t = min(1, f / sqrt(mu G mu)),   f = how far the move alone would go
 
-Back by operators of torch: v of every step is computed again, then
+Back, v of every step is computed again, then
 
     gv <- (1 - alpha / 2) gv + sign(v) (gv F^T),   gs <- gs + gv        from the last step to the first.
 
@@ -40,7 +40,8 @@ def forward(
     if runs_kernels(x):
         from .triton_ import refined as kernels
 
-        return kernels.forward(*arguments, reduced)
+        with torch.cuda.device_of(x):
+            return kernels.forward(*arguments, reduced)
     return plain(*arguments, reduced)
 
 
@@ -88,7 +89,31 @@ def backward(
     keep: float,
     shifting: bool,
 ) -> Tensor:  # (batch, n), in the dtype of x
-    """The gradient of `x` for one of the value, by operators of torch on every device."""
+    """The gradient of `x` for one of the value."""
+    arguments = (g, x, normals, bias, start, factor, gram, inverse_depths, target, steps, keep, shifting)
+    if runs_kernels(x):
+        from .triton_ import refined as kernels
+
+        with torch.cuda.device_of(x):
+            return kernels.backward(*arguments)
+    return plain_backward(*arguments)
+
+
+def plain_backward(
+    g: Tensor,
+    x: Tensor,
+    normals: Tensor,
+    bias: Tensor,
+    start: Tensor,
+    factor: Tensor,
+    gram: Tensor,
+    inverse_depths: Tensor,
+    target: Tensor,
+    steps: int,
+    keep: float,
+    shifting: bool,
+) -> Tensor:
+    """The same by operators of torch, which can be differentiated again."""
     dtype, x = x.dtype, x.to(normals.dtype)
     q = torch.addmm(bias, x, normals)
     s = q @ start
@@ -147,7 +172,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _back(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    run = backward if torch.is_grad_enabled() else gradient_of_pull
+    run = plain_backward if torch.is_grad_enabled() else gradient_of_pull
     x, normals, bias, start, factor, gram, inverse_depths, target = ctx.saved_tensors
     constants = (normals, bias, start, factor, gram, inverse_depths, target)
     return run(g, x, *constants, ctx.steps, ctx.keep, ctx.shifting), *[None] * 11

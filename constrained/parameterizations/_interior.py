@@ -48,6 +48,7 @@ class AbstractInterior(AbstractParameterization):
     scale: Tensor
     bounds: Tensor
     shifting: Tensor
+    across: Tensor | None
 
     pulls: ClassVar[bool] = False
     """Whether `pull` is anything but the point itself."""
@@ -109,6 +110,7 @@ class AbstractInterior(AbstractParameterization):
         """The margin for each dtype in which a value may be stored, or the reason why there is none."""
         self.move: type[AbstractMove] = Shifting if len(self.shifting) else Scaling
         self.full = "hull" not in self._buffers
+        self.lay_out()
         if not self.strict:
             return
         sizes = Sizes.of(self.value("rows").T, self.value("bias"), self.value("target"))
@@ -117,6 +119,10 @@ class AbstractInterior(AbstractParameterization):
         for store in STORES[self.dtype]:
             margin = self.move.margin(sizes, self._dtypes(self.dtype, store))
             self._margins[store] = margin if self._serves(margin, store) else None
+
+    def lay_out(self) -> None:
+        """The scaled rows as kernels read them."""
+        self.register_buffer("across", kernels.by_rows(self.rows), persistent=False)
 
     def _serves(self, margin: Margin, store: torch.dtype) -> bool:
         """Whether the margin is finite and the anchor is inside, rounded as it will be."""
@@ -127,8 +133,14 @@ class AbstractInterior(AbstractParameterization):
         error = gamma(len(anchor) + 4, unit(torch.float64)) * (np.abs(anchor) @ np.abs(rows) + np.abs(bias))
         return bool(np.isfinite(anchor).all() and (anchor @ rows + bias + error <= 0).all())
 
+    def fused_whole(self, z: Tensor, dtype: torch.dtype) -> Tensor | None:  # (batch, n) -> (batch, n)
+        """Pull and move by one kernel, if there is one for `z`."""
+        return None
+
     def map(self, z: Tensor, **rows: Tensor) -> Tensor:
         """Pull, level, move."""
+        if z.is_cuda and not rows and (y := self.fused_whole(flatten(z), z.dtype)) is not None:
+            return like(z, y)
         x = self.pull(self.onto_hull(flatten(z)))
         if rows:
             sample = self._sample(z.shape[:-1], **rows)
@@ -168,6 +180,8 @@ class AbstractInterior(AbstractParameterization):
     def strict_map(self, z: Tensor, dtype: torch.dtype, **rows: Tensor) -> Tensor:
         """The same with the margins of docs/strict.md."""
         flat, reduced = flatten(z), products_are_reduced(z)
+        if z.is_cuda and not rows and (y := self.fused_whole(flat, dtype)) is not None:
+            return like(z, y)
         x = self.pull(self.onto_hull(flat))
         if reduced:
             x = self.onto_hull(x)  # which the products of the pull may have left
@@ -208,8 +222,9 @@ class AbstractInterior(AbstractParameterization):
         """The move by a kernel; in strict mode `given` is the largest entry of a point that was pulled."""
         anchor, numbers = self.anchor if self.strict else None, self.numbers(dtype)
         shifting, inward = self.move is Shifting, self.gradient == "inward"
+        rows = self.rows if self.across is None else self.across
         return kernels.move(
-            x, self.rows, self.bias, self.target, anchor, given, numbers,
+            x, rows, self.bias, self.target, anchor, given, numbers,
             shifting, inward, products_are_reduced(x), dtype,
         )[0]  # fmt: skip
 

@@ -58,6 +58,7 @@ class HalfSpaces(AbstractParameterization):
     inequality: Tensor
     sizes: Tensor
     finish: AbstractInterior
+    across: Tensor | None
 
     def __init__(self, polyhedron: Polyhedron, **options: Any) -> None:
         super().__init__(polyhedron, **options)
@@ -110,6 +111,7 @@ class HalfSpaces(AbstractParameterization):
         """The margin for each dtype in which a value may be stored, None where there is none."""
         gram = self.value("rows").T @ self.value("rows")
         apart = gram - np.diag(np.diag(gram))
+        self.lay_out()
         self._orthogonal = float(np.abs(apart).max(initial=0)) <= 8 * torch.finfo(self.dtype).eps
         if not self.strict:
             return
@@ -121,6 +123,10 @@ class HalfSpaces(AbstractParameterization):
         for store in STORES[self.dtype]:
             residual = torch.float64 if self.strict == "tight" else self.dtype
             self._margins[store] = clip_margin(sizes, Dtypes(residual, self.dtype, store))
+
+    def lay_out(self) -> None:
+        """The rows as kernels read them."""
+        self.register_buffer("across", kernels.by_rows(self.rows), persistent=False)
 
     def map(self, z: Tensor, **bounds: Tensor) -> Tensor:  # (*batch, n) -> (*batch, n)
         """The closed form; one fused multiply-add for the correction."""
@@ -194,13 +200,12 @@ class HalfSpaces(AbstractParameterization):
         return self._fusable(z, z.dtype)
 
     def _fusable(self, z: Tensor, dtype: torch.dtype) -> bool:
-        """Whether the map is left to a kernel; strict, it moves within the whole space only."""
+        """Whether the map is left to a kernel."""
         if self.strict:
             margins = (self._margins[dtype], self.finish.numbers(dtype))
-            if self.strict == "tight" or not self.finish.full or not all(margins):
+            if self.strict == "tight" or not all(margins):
                 return False
-        n, rows = self.rows.shape
-        return kernels.usable(z, n, rows, 2, kernels.MOST_REGISTERS)
+        return kernels.usable(z, *self.rows.shape, products=2)
 
     def _fused(self, z: Tensor, dtype: torch.dtype) -> Tensor:
         margin, finish = self._margins[dtype] if self.strict else None, []
@@ -210,11 +215,13 @@ class HalfSpaces(AbstractParameterization):
             scale = margin.gain * margin.excess
             slope, gap = margin.slope / margin.excess, self._gap / 2
             numbers = [slope, scale, margin.gain * margin.offset, gap, limit(dtype)]
-            finish = [end.rows, end.bias, end.target, end.anchor]
+            finish = [end.rows if end.across is None else end.across, end.bias, end.target, end.anchor]
+            finish += [] if end.full else [end.hull, end.hull_offsets]
             moving, shifting = end.numbers(dtype), end.move is Shifting
+        rows = self.rows if self.across is None else self.across
         return kernels.half_spaces(
-            z, self.rows, self.inverse, *self._bounds(z.shape[:-1]), finish, numbers, moving,
-            shifting, self.gradient == "inward", products_are_reduced(z), dtype,
+            z, rows, self.inverse, *self._bounds(z.shape[:-1]), finish, numbers, moving, self.m, shifting,
+            self.gradient == "inward", products_are_reduced(z), dtype,
         )[0]  # fmt: skip
 
     def _tightened(

@@ -66,6 +66,7 @@ class Refined(AbstractInterior):
     gram: Tensor
     inverse_depths: Tensor
     steps: Tensor
+    normals_across: Tensor | None
     distortion: float | None = None
 
     def __init__(
@@ -93,6 +94,7 @@ class Refined(AbstractInterior):
         self.constant("gram", rows.A @ rows.A.T)
         self.constant("inverse_depths", 1 / rows.depths)
         self.register_buffer("steps", torch.zeros(chosen.steps, dtype=torch.bool))
+        self.lay_out()
 
     @classmethod
     def accepts(cls, polyhedron: Polyhedron) -> str | None:
@@ -119,6 +121,39 @@ class Refined(AbstractInterior):
         too_far = squared > farthest.square()
         t = torch.where(too_far, farthest / torch.where(too_far, squared, 1).sqrt(), 1)
         return torch.addmm(x, t * mu, self.normals.mT, alpha=-1)
+
+    def lay_out(self) -> None:
+        """The normals as well, which come after the rows."""
+        super().lay_out()
+        if "normals" in self._buffers:
+            self.register_buffer("normals_across", kernels.by_rows(self.normals), persistent=False)
+
+    def takes_narrow(self, z: Tensor) -> bool:
+        """Where one kernel makes it all."""
+        return self._is_one_kernel(z, z.dtype)
+
+    def fused_whole(self, z: Tensor, dtype: torch.dtype) -> Tensor | None:
+        """Where nothing is to be differentiated; otherwise what lies between is kept."""
+        if not self._is_one_kernel(z, dtype):
+            return None
+        normals = self.normals if self.normals_across is None else self.normals_across
+        rows = self.rows if self.across is None else self.across
+        return kernels.pull_and_move(
+            z, normals, self.normal_bias, self.start, self.factor, self.gram, self.inverse_depths,
+            rows, self.bias, self.target, self.anchor if self.strict else None, self.numbers(dtype),
+            len(self.steps), 1 - RELAXATION / 2, self.move is Shifting, products_are_reduced(z), dtype,
+        )  # fmt: skip
+
+    def _is_one_kernel(self, z: Tensor, dtype: torch.dtype) -> bool:
+        n, m = self.normals.shape
+        return (
+            self.full
+            and len(self.steps) > 0
+            and not (z.requires_grad and torch.is_grad_enabled())
+            and not (self.strict and (self.strict == "tight" or self._margins[dtype] is None))
+            and kernels.held_whole(n, max(m, self.rows.shape[1]), 3)
+            and kernels.usable(z, n, m, 3)
+        )
 
     def _pull_is_fusable(self, x: Tensor) -> bool:
         n, rows = self.normals.shape

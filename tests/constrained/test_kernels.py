@@ -9,19 +9,33 @@ import pytest
 import torch
 
 from constrained import kernels
-from constrained.kernels import half_spaces, move, pull
+from constrained.kernels import half_spaces, move, pull, pull_and_move
 from constrained.kernels.half_spaces import gradient_of_half_spaces
 from constrained.kernels.move import gradient_of_move
 from constrained.kernels.refined import gradient_of_pull
-from constrained.parameterizations import AbstractParameterization, Gauge
+from constrained.parameterizations import AbstractParameterization, Gauge, HalfSpaces, Refined
 from tests.contracts.deployment import OLD_JIT
-from tests.contracts.kernels import KINDS, KernelContract, OnCuda, built, fused, plain, undressed
+from tests.contracts.kernels import (
+    KINDS,
+    KernelContract,
+    OnCuda,
+    built,
+    fused,
+    plain,
+    polytope,
+    slabs,
+    undressed,
+)
 
 needs_triton = pytest.mark.skipif(
     find_spec("triton") is None, reason="the extra 'cuda' is not installed: triton"
 )
 SIZE = (7, 5)
-OPS = {"move": move, "half_spaces": half_spaces, "pull": pull}
+COMPILED = (
+    "move", "move_backward", "half_spaces", "half_spaces_backward", "half_spaces of many rows",
+    "half_spaces_backward of many rows", "onto_hull", "pull", "pull_backward", "pull_and_move",
+)  # fmt: skip
+OPS = {"move": move, "half_spaces": half_spaces, "pull": pull, "pull_and_move": pull_and_move}
 BACKWARD = {"move": gradient_of_move, "half_spaces": gradient_of_half_spaces, "pull": gradient_of_pull}
 
 
@@ -72,6 +86,38 @@ def test_maps_call_their_operators_on_cuda_only(kind, strict, monkeypatch):
     assert not seen
 
 
+@pytest.mark.parametrize("strict", [False, True], ids=["plain", "strict"])
+@pytest.mark.parametrize("kind", ["refined on a cone", "refined on a polytope"])
+def test_refined_is_one_operator_in_inference(kind, strict, monkeypatch):
+    module = built(kind, (150, 9), strict, "exact")
+    z = 3 * torch.randn(6, 150, generator=torch.Generator().manual_seed(0))
+    names = [name for name, _ in calls(monkeypatch, module, z.clone().requires_grad_())]
+    assert names == ["pull", "move"]
+    ((name, given),) = calls(monkeypatch, module, z)
+    assert name == "pull_and_move"
+    torch.testing.assert_close(undressed(pull_and_move(*given)), plain(module, z))
+    torch.library.opcheck(pull_and_move, (z.clone().requires_grad_(), *given[1:]))
+    nested = torch.func.vmap(lambda x: pull_and_move(x, *given[1:]))(z.view(2, 3, -1))
+    torch.testing.assert_close(nested.view(6, -1), pull_and_move(z, *given[1:]))
+    # As in a graph that was recorded without gradients.
+    one, two = z.clone().requires_grad_(), z.clone().requires_grad_()
+    pull_and_move(one, *given[1:]).square().sum().backward()
+    plain(module, two).square().sum().backward()
+    torch.testing.assert_close(one.grad, two.grad)
+
+
+def test_second_derivatives_of_refined_as_one_operator():
+    module = module_of("refined on a polytope", dtype=torch.float64)
+    constants = (module.normals, module.normal_bias, module.start, module.factor, module.gram)
+    constants += (module.inverse_depths, module.rows, module.bias, module.target, None)
+    z = latent(torch.float64, 3, seed=1).requires_grad_()
+
+    def run(z):
+        return pull_and_move(z, *constants, [], 4, 0.1, False, False, torch.float64)
+
+    assert torch.autograd.gradcheck(run, (z,)) and torch.autograd.gradgradcheck(run, (z,))
+
+
 def test_per_sample_rows_wide_points_and_tight_mode_take_the_plain_path(monkeypatch):
     monkeypatch.setattr(kernels, "move", lambda *_: 1 / 0)
     polyhedron = KINDS["gauge"][1](*SIZE)
@@ -81,6 +127,23 @@ def test_per_sample_rows_wide_points_and_tight_mode_take_the_plain_path(monkeypa
     Gauge(polyhedron).double()(z.double().as_subclass(OnCuda))
     with pytest.raises(ZeroDivisionError):
         Gauge(polyhedron)(z.as_subclass(OnCuda))
+
+
+@pytest.mark.parametrize("entry", [Gauge, HalfSpaces, Refined])
+def test_rows_lie_in_one_piece_where_kernels_run(entry, monkeypatch):
+    """In a buffer that follows the constants and is not saved; on the CPU there is none."""
+    P, other = polytope(20, 6), slabs(20, 6)
+    saved = entry(P).state_dict()
+    assert entry(P).across is None
+    monkeypatch.setattr(kernels._registration, "runs_kernels", lambda x: True)
+    module, blank = entry(other if entry is HalfSpaces else P), entry.without_setup(P)
+    assert module.state_dict().keys() == saved.keys()
+    for loaded in (module, blank):
+        loaded.load_state_dict(saved)
+        for again in (loaded, loaded.double()):
+            assert again.across.mT.is_contiguous() and torch.equal(again.across, again.rows)
+    monkeypatch.undo()
+    assert module.to("cpu").across is None
 
 
 def test_the_switch(monkeypatch):
@@ -124,7 +187,7 @@ def test_opcheck(kind, strict, monkeypatch):
             back = (v, given[0], given[1], given[3], *value[1:], 1.0, given[7], False)
         elif name == "half_spaces":
             pulls = torch.ones(given[1].shape[1])
-            back = (v, *given[:3], pulls, given[5], *value[1:], 1.0, given[8])
+            back = (v, *given[:3], pulls, given[5], *value[1:], 1.0, given[9])
         else:
             back = (v, *given[:-1])
         torch.library.opcheck(BACKWARD[name], back)
@@ -235,12 +298,17 @@ def test_the_kernels_under_the_interpreter():
 
 
 @needs_triton
-@pytest.mark.parametrize("name", ["move", "move_backward", "half_spaces", "half_spaces_backward", "pull"])
+@pytest.mark.parametrize("name", COMPILED)
 def test_the_kernels_compile_for_a_device_that_is_not_here(name):
-    from tests.kernels_compiled import KERNELS, compiled
+    from tests.kernels_compiled import KERNELS, compiled, holds_samples_whole
 
     for options in KERNELS[name]:
-        text = compiled(name, **options)
+        stages = compiled(name, **options)
+        if holds_samples_whole(name, options):
+            tile = f"tensor<{options['SAMPLES']}x{options['FEATURES']}x"
+            lines = [line for line in stages["ttgir"].splitlines() if "convert_layout" in line]
+            assert lines and not any(tile in line for line in lines), "points are laid out anew"
+        text = stages["ptx"]
         assert ".target sm_80" in text and "fma.rn.f32" in text
         # Neither TF32 nor divisions and roots that are not rounded to nearest.
         assert "tf32" not in text and "mma" not in text and ".approx" not in text and ".full." not in text
@@ -249,11 +317,12 @@ def test_the_kernels_compile_for_a_device_that_is_not_here(name):
 @pytest.mark.cuda
 class TestOnCuda(KernelContract):
     device, batch = "cuda", 1000
-    sizes = ((784, 16), (100, 37), (8, 3))
+    sizes = ((784, 16), (100, 37), (8, 3), (2048, 6), (300, 130))
 
-    def test_choice_and_capture(self):
+    @pytest.mark.parametrize("kind", ["gauge", "half_spaces of slabs", "refined on a polytope"])
+    def test_choice_and_capture(self, kind):
         """The map itself, in a CUDA graph."""
-        module = built("gauge", (784, 16), True, "exact").to("cuda")
+        module = built(kind, (784, 16), True, "exact").to("cuda")
         z = self.points(module, torch.float32)
         expected = module(z)
         graph = torch.cuda.CUDAGraph()

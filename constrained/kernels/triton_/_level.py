@@ -1,7 +1,10 @@
 # Triton may be absent, and its language is no Python to a type checker.
 # pyright: reportMissingImports=false, reportIndexIssue=false, reportArgumentType=false
 # pyright: reportCallIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
-"""What the kernels share: the level of a block of samples, tile by tile, and the choice of tiles.
+"""What kernels over tiles share: the level of a block of samples, and the choice of tiles.
+
+A thread that makes 4 x 4 sums reads 8 numbers from shared memory for 16 operations; with 2 x 2, reading is
+the limit. Hence tiles of samples times rows with 16 sums for each thread, as many warps as that makes.
 
 Rounding: with input_precision="ieee" a product of float32 tiles is a chain of fused multiply-adds of IEEE
 754, one rounding a term, so every entry of `x A^T` is its n products summed in some order: assumption 2 of
@@ -13,7 +16,7 @@ import triton
 import triton.language as tl
 
 TERMS = 32
-"""Terms of a product that are held at once; each is unrolled, so more only spends registers."""
+"""Terms of a product of tiles that are held at once; each is unrolled, so more only spends registers."""
 
 
 @triton.jit
@@ -23,14 +26,22 @@ def relu(h):
 
 
 @triton.jit
+def sizes(part, aim):
+    """Of each sample |x|^2, the largest finite |x_j|, 1 where some x_j is not; the largest |target_j|."""
+    size = tl.abs(part)
+    finite = size < float("inf")
+    top = tl.max(tl.where(finite, size, 0.0), 1)
+    wild = tl.max(tl.where(finite, 0, 1), 1)
+    return tl.sum(part * part, 1), top, wild, tl.max(tl.abs(aim), 0)
+
+
+@triton.jit
 def worst_row(
     x, rows, bias, target, samples, live, n, q,
     SAMPLES: tl.constexpr, TERMS: tl.constexpr, ROWS: tl.constexpr, PRECISION: tl.constexpr,
     STRICT: tl.constexpr,
 ):  # fmt: skip
-    """Of each sample: the level, the first row that has it, and, if strict, |x|^2, the largest finite |x_j|,
-    whether all are finite; the largest |target_j|.
-    """
+    """Of each sample: the level, the first row that has it, and, if strict, its `sizes`."""
     best = tl.full((SAMPLES,), -float("inf"), tl.float32)
     worst = tl.zeros((SAMPLES,), tl.int32)
     broken = tl.zeros((SAMPLES,), tl.int32)
@@ -48,19 +59,16 @@ def worst_row(
                 x + samples[:, None] * n + j[None, :], mask=live[:, None] & inside[None, :], other=0.0
             ).to(tl.float32)
             tile = tl.load(
-                rows + j[:, None] * q + i[None, :], mask=inside[:, None] & (i < q)[None, :], other=0.0
+                rows + i[None, :] * n + j[:, None], mask=inside[:, None] & (i < q)[None, :], other=0.0
             )
             levels = tl.dot(part, tile, levels, input_precision=PRECISION)
             if STRICT:
                 if first == 0:
-                    size = tl.abs(part)
-                    finite = size < float("inf")
-                    squares += tl.sum(part * part, 1)
-                    top = tl.maximum(top, tl.max(tl.where(finite, size, 0.0), 1))
-                    wild = tl.maximum(wild, tl.max(tl.where(finite, 0, 1), 1))
-                    extent = tl.maximum(
-                        extent, tl.max(tl.abs(tl.load(target + j, mask=inside, other=0.0)), 0)
-                    )
+                    more, highest, some, reach = sizes(part, tl.load(target + j, mask=inside, other=0.0))
+                    squares += more
+                    top = tl.maximum(top, highest)
+                    wild = tl.maximum(wild, some)
+                    extent = tl.maximum(extent, reach)
         levels += tl.load(bias + i, mask=i < q, other=0.0)[None, :]
         # Maxima of Triton do not keep NaN; columns past the last row are -inf whatever x holds.
         known = (levels == levels) & (i < q)[None, :]
@@ -68,8 +76,7 @@ def worst_row(
         value, index = tl.max(tl.where(known, levels, -float("inf")), 1, return_indices=True)
         worst = tl.where(value > best, first + index, worst)
         best = tl.maximum(best, value)
-    level = tl.where(broken > 0, float("nan"), best)
-    return level, worst, squares, top, wild == 0, extent
+    return tl.where(broken > 0, float("nan"), best), worst, squares, top, wild, extent
 
 
 @triton.jit
@@ -86,15 +93,15 @@ def power_of_two(count: int, least: int, most: int) -> int:
 
 def block(batch: int, rows: int, device: torch.device) -> int:
     """How many samples a program takes: few while that leaves processors idle, else many, to reuse rows."""
-    most = max(16, min(64, 2048 // rows))
+    most = max(16, min(128, 2048 // rows))
     while most > 16 and batch < most * _processors(device):
         most //= 2
     return most
 
 
-def warps(rows: int) -> int:
-    """Of a program that holds so many rows in registers: at 128 rows, 4 warps spill thousands of bytes."""
-    return max(4, rows // 8)
+def warps(samples: int, rows: int) -> int:
+    """16 sums a thread, 4 by 4: each number that it reads from shared memory is used four times."""
+    return max(1, min(8, samples * rows // 512))
 
 
 def _processors(device: torch.device) -> int:

@@ -153,7 +153,7 @@ def test_a_strict_variant_does_not_wait_for_the_limit_a_second_time():
 
 
 def test_unknown_grid():
-    names = "'smoke', 'short', 'quick', 'default', 'full'"
+    names = "'smoke', 'short', 'quick', 'cuda', 'default', 'full'"
     with pytest.raises(UnknownNameError, match=f"'huge'; available: {names}"):
         grid("huge")
 

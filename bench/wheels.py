@@ -1,0 +1,89 @@
+"""Install what the suite needs from a folder of wheels, without a network: `python bench/wheels.py FOLDER`.
+
+    1   everything at once, at the versions of constraints.txt
+    2   one after another, at those versions, else at any that the folder has
+    3   what is not there is named, and its methods say so in their rows
+
+The packages of KEPT stay as they are, since a torch that finds its device is what all of this is about, and
+what was built against one numpy may not load with another. Imports the standard library alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parent.parent
+EXTRAS = ("rays", "baselines", "bench", "test")
+KEPT = ("torch", "triton", "numpy", "scipy")
+Pip = Callable[[Sequence[str], Path], bool]
+"""Installs requirements under a file of constraints; whether it could."""
+
+
+def requirements(root: Path = ROOT) -> list[str]:
+    """Those of the extras, each once."""
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    return list(dict.fromkeys(text for name in EXTRAS for text in extras[name]))
+
+
+def constraints(root: Path = ROOT) -> tuple[list[str], list[str]]:
+    """The tested versions, and those of KEPT that are installed, which come first."""
+    kept = {name: found for name in KEPT if (found := _installed(name))}
+    lines = (line.split("#")[0].strip() for line in (root / "constraints.txt").read_text().splitlines())
+    tested = [line for line in lines if line and line.partition("==")[0] not in kept]
+    return tested, [f"{name}=={found}" for name, found in kept.items()]
+
+
+def install(wanted: Sequence[str], tested: Sequence[str], kept: Sequence[str], pip: Pip) -> list[str]:
+    """The requirements that could not be installed."""
+    with TemporaryDirectory() as folder:
+        exact, any_version = Path(folder, "exact.txt"), Path(folder, "any.txt")
+        exact.write_text("\n".join([*tested, *kept, ""]))
+        any_version.write_text("\n".join([*kept, ""]))
+        if pip(wanted, exact):
+            return []
+        return [one for one in wanted if not pip([one], exact) and not pip([one], any_version)]
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def main(folder: str) -> int:
+    """Install, and name what is not there; 1 if there is no such folder."""
+    if not Path(folder).is_dir():
+        print(f"bench-cuda: expected a folder of wheels at {folder}, found none", file=sys.stderr)
+        return 1
+
+    def pip(wanted: Sequence[str], limits: Path) -> bool:
+        start = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-index",
+        ]
+        done = subprocess.run(
+            [*start, "--find-links", folder, "--constraint", str(limits), *wanted], capture_output=True
+        )
+        return done.returncode == 0
+
+    for requirement in install(requirements(), *constraints(), pip):
+        print(f"not in {folder}, skipped: {requirement}")
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python bench/wheels.py FOLDER")
+    sys.exit(main(sys.argv[1]))

@@ -170,13 +170,12 @@ def _cuda() -> Grid:
         for family, size in (("random_cone", (64, 32)), ("random_polytope", (128, 256)))
         for batch in ON_CUDA
     ]
-    square = [Cell("random_cone", (1024, 1024), batch, host=False) for batch in (256, 65536)]
     half = [Cell(*CHECKERBOARD, batch, "bfloat16", strict=True, host=False) for batch in ON_CUDA]
     half += [Cell(*CONE, batch, "bfloat16", host=False) for batch in ON_CUDA[1:]]
     peers = {Cell(*CHECKERBOARD, batch, strict=True, host=False) for batch in (256, 4096)}
     return Grid(
         "cuda",
-        tuple(replace(cell, field=cell in peers) for cell in (*main, *others, *square, *half)),
+        tuple(replace(cell, field=cell in peers) for cell in (*main, *others, *half)),
         budget=0.1,
         steps=(Cell(*CHECKERBOARD, 4096, host=False),),
         compiled=(Cell(*CHECKERBOARD, graphs=True),),

@@ -36,7 +36,10 @@ def captured(call: Callable[[], Any], device: torch.device, repeats: int = 1) ->
             call()
     current.wait_stream(side)
     graph, output = torch.cuda.CUDAGraph(), None
-    with torch.cuda.graph(graph):
+    with (
+        torch.cuda.stream(current),
+        torch.cuda.graph(graph),
+    ):  # current again, whatever a failed capture leaves
         for _ in range(repeats):
             output = call()
     return _Replay(graph, output, call)

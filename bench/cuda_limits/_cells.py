@@ -34,9 +34,9 @@ def reason_of(error: Exception) -> str:
 
 def points(cell: Row, device: torch.device) -> Tensor:
     """Normal points, (batch, n), in the dtype of the cell."""
-    generator = torch.Generator().manual_seed(0)
-    normal = torch.randn(cell["batch"], cell["n"], generator=generator)
-    return normal.to(device, getattr(torch, cell["dtype"]))
+    generator = torch.Generator(device).manual_seed(0)
+    normal = torch.randn(cell["batch"], cell["n"], generator=generator, device=device)
+    return normal.to(getattr(torch, cell["dtype"]))
 
 
 def measured(

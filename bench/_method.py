@@ -105,4 +105,5 @@ class AbstractModuleMethod(AbstractMethod):
         def run(z: Tensor) -> Tensor:
             return module(z)
 
-        return Prepared(run, in_features, self.projects(instance.polyhedron, in_features))
+        projects = self.projects(instance.polyhedron, in_features)
+        return Prepared(run, in_features, projects, bounded=True, batched=True)

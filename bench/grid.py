@@ -159,7 +159,7 @@ def _default() -> Grid:
 
 
 def _cuda() -> Grid:
-    """What a device is judged by, in about four minutes, two more with the peers' environments.
+    """What a device is judged by, in about five minutes, two more with the peers' environments.
 
     Of the projections those that run on the device, beside OSQP; on single points, where the host wins, all.
     """

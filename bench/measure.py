@@ -126,8 +126,7 @@ class Judge:
 
     def score(self, method: AbstractMethod, prepared: Prepared, x: Tensor) -> Row:
         """Violation, infeasible share, and nearness where the method takes a point to project."""
-        point = x.double().cpu().numpy()
-        every = point[:: max(1, len(point) // MOST_JUDGED)]
+        every = x[:: max(1, len(x) // MOST_JUDGED)].double().cpu().numpy()
         worst = float(violations(self.instance.polyhedron, every).max())
         row: Row = {
             "violation": worst if np.isfinite(worst) else None,
@@ -135,12 +134,12 @@ class Judge:
             "broken_share": broken_share(self.instance.polyhedron, every),
         }
         if prepared.projects and self.knows:
-            y = self.points[:JUDGED].double().numpy()
-            row["excess"] = _number(excess(y, point[:JUDGED], self.nearest))
+            y, point = (points[:JUDGED].double().cpu().numpy() for points in (self.points, x))
+            row["excess"] = _number(excess(y, point, self.nearest))
             if method.role != "embedded":
-                row["distance"] = _number(distance(point[:JUDGED], self.nearest))
+                row["distance"] = _number(distance(point, self.nearest))
                 for name, tolerance in SUCCESS.items():
-                    row[name] = success(self.instance.polyhedron, point[:JUDGED], self.nearest, tolerance)
+                    row[name] = success(self.instance.polyhedron, point, self.nearest, tolerance)
         return row
 
 

@@ -29,7 +29,6 @@ from .schema import SCHEMA, TABLES
 from .timing import is_stable, ratio_interval
 
 Row = dict[str, Any]
-
 LEARNING = "learning"
 KINDS = ("inference", "mnist_projection", "robustness", LEARNING, "vae", "limits")
 ACCURATE = 1e-6

@@ -1,6 +1,6 @@
 """Install what the suite needs from a folder of wheels, without a network: `python bench/wheels.py FOLDER`.
 
-    1   everything at once, at the versions of constraints.txt
+    1   everything that is there at once, at the versions of constraints.txt
     2   one after another, at those versions, else at any that the folder has
     3   what is not there is named, and its methods say so in their rows
 
@@ -10,6 +10,7 @@ what was built against one numpy may not load with another. Imports the standard
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -39,15 +40,33 @@ def constraints(root: Path = ROOT) -> tuple[list[str], list[str]]:
     return tested, [f"{name}=={found}" for name, found in kept.items()]
 
 
-def install(wanted: Sequence[str], tested: Sequence[str], kept: Sequence[str], pip: Pip) -> list[str]:
-    """The requirements that could not be installed."""
+def there(folder: str) -> Callable[[str], bool]:
+    """Whether the package of a requirement is installed, or has a file in the folder."""
+    files = {_normal(path.name.split("-")[0]) for path in Path(folder).iterdir()}
+    return lambda requirement: _name(requirement) in files or bool(_installed(_name(requirement)))
+
+
+def install(
+    wanted: Sequence[str], tested: Sequence[str], kept: Sequence[str], pip: Pip, there: Callable[[str], bool]
+) -> list[str]:
+    """The requirements that could not be installed; pip is not asked for what is not `there`."""
+    known = [one for one in wanted if there(one)]
     with TemporaryDirectory() as folder:
         exact, any_version = Path(folder, "exact.txt"), Path(folder, "any.txt")
         exact.write_text("\n".join([*tested, *kept, ""]))
         any_version.write_text("\n".join([*kept, ""]))
-        if pip(wanted, exact):
-            return []
-        return [one for one in wanted if not pip([one], exact) and not pip([one], any_version)]
+        missing = [] if pip(known, exact) else [
+            one for one in known if not pip([one], exact) and not pip([one], any_version)
+        ]  # fmt: skip
+    return [one for one in wanted if one in missing or one not in known]
+
+
+def _name(requirement: str) -> str:
+    return _normal(re.split(r"[^\w.-]", requirement)[0])
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _installed(name: str) -> str:
@@ -78,7 +97,7 @@ def main(folder: str) -> int:
         )
         return done.returncode == 0
 
-    for requirement in install(requirements(), *constraints(), pip):
+    for requirement in install(requirements(), *constraints(), pip, there(folder)):
         print(f"not in {folder}, skipped: {requirement}")
     return 0
 

@@ -155,13 +155,14 @@ class TestWheels:
             exact = "b==1" in lines
             return len(wanted) == 1 and (wanted[0] == "a" or (wanted[0] == "b" and not exact))
 
-        assert wheels.install(["a", "b", "c"], ["b==1"], ["torch==2"], pip) == ["c"]
+        wanted, here = ["a", "d", "b", "c"], lambda one: one != "d"
+        assert wheels.install(wanted, ["b==1"], ["torch==2"], pip, here) == ["d", "c"]
         both, kept = ["b==1", "torch==2"], ["torch==2"]
         assert asked == [
             (["a", "b", "c"], both),
             (["a"], both), (["b"], both), (["b"], kept), (["c"], both), (["c"], kept),
         ]  # fmt: skip
-        assert wheels.install(["a"], [], [], lambda wanted, limits: True) == []
+        assert wheels.install(["a"], [], [], lambda wanted, limits: True, lambda one: True) == []
 
     def test_what_is_not_there_is_named(self, tmp_path, monkeypatch, capsys):
         assert wheels.main(str(tmp_path / "gone")) == 1 and "expected a folder" in capsys.readouterr().err
@@ -172,8 +173,14 @@ class TestWheels:
             return subprocess.CompletedProcess(command, int("osqp>=1.0" in command))
 
         monkeypatch.setattr(subprocess, "run", run)
+        monkeypatch.setattr(wheels, "_installed", lambda name: "" if name.startswith("py") else "1.0")
+        for name in ("pytest", "pytest_benchmark", "pytest_xdist", "pynormaliz", "pycddlib_standalone"):
+            (tmp_path / f"{name}-9-py3-none-any.whl").touch()
+        (tmp_path / "python_flint-1.tar.gz").touch()
         assert wheels.main(str(tmp_path)) == 0
-        assert capsys.readouterr().out == f"not in {tmp_path}, skipped: osqp>=1.0\n"
+        assert capsys.readouterr().out.splitlines() == [
+            f"not in {tmp_path}, skipped: osqp>=1.0",
+        ]
         assert all("--no-index" in command and str(tmp_path) in command for command in commands)
 
 

@@ -144,7 +144,7 @@ def test_cuda_is_timed_by_events_of_its_stream(monkeypatch):
 def test_cuda_caches_are_read_after_they_are_overwritten():
     device = torch.device("cuda")
     size = timing._cuda_cache(device)
-    assert size >= 2**20 and torch.cuda.get_device_properties(device).L2_cache_size == size
+    assert size >= 2**20
     assert timing._flush(device)().item() == 0
     product = torch.ones(64, 64, device=device)
     found = timing.measure({"a": lambda: product @ product}, device, 0.05, "cold")["a"]

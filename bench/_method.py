@@ -37,6 +37,7 @@ class Prepared:
         in_features: the width of its input.
         projects: whether its input is a point of n features to be brought into the set.
         bounded: whether the time of a call may be long, so that it is estimated before the first one.
+        batched: whether it takes the batch as a whole, so that a few points tell little about many.
         solver_seconds: the last call's time inside the solver, for solvers that are not torch.
         clock: one more call on the last input, timed where it runs; for methods in another process.
         close: to be called when nothing more is measured.
@@ -49,6 +50,7 @@ class Prepared:
     solver_seconds: Callable[[], float] | None = None
     clock: Callable[[], float] | None = None
     close: Callable[[], None] = lambda: None
+    batched: bool = False
 
 
 class AbstractMethod(ABC):
@@ -62,6 +64,10 @@ class AbstractMethod(ABC):
     """Of a strict variant, the name of the map without the guarantee."""
     field: bool = False
     """Whether it is measured only at the cells that the whole field is measured at."""
+    host: bool = False
+    """Whether it computes on the host, whatever the device; cells may leave such projections out."""
+    graph: bool = False
+    """Whether it is a captured CUDA graph, measured where a cell asks for them."""
     package: str = ""
     """Of an entry that another package registers: the package and its version."""
 
@@ -101,4 +107,5 @@ class AbstractModuleMethod(AbstractMethod):
         def run(z: Tensor) -> Tensor:
             return module(z)
 
-        return Prepared(run, in_features, self.projects(instance.polyhedron, in_features))
+        projects = self.projects(instance.polyhedron, in_features)
+        return Prepared(run, in_features, projects, bounded=True, batched=True)

@@ -1,10 +1,12 @@
-"""Eager against `torch.compile`: each map as it is, and compiled with the default settings.
+"""Eager against `torch.compile` and CUDA graphs: each map as it is, compiled with defaults, captured.
 
     <map>             constrain(P, map), inference
     <map>_compiled    torch.compile of it for the batch of the cell
+    <map>_graph       a captured graph of its kernels, at the cells that ask for it
 
 Set-up includes the compilation, without anything kept from an earlier one. Compiling for the CPU needs a C++
-compiler, for CUDA Triton; where there is none the compiled maps are skipped with the reason.
+compiler, for CUDA Triton; where there is none the compiled maps are skipped with the reason. A graph is
+captured at the first call, on the points of the cell, where the layer before would write them.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from constrained.errors import MissingDependencyError
 
+from .graphs import captured, check_device
 from .methods import METHODS, AbstractMethod, AbstractModuleMethod, Prepared, Target
 from .problems._base import Instance
 
@@ -73,6 +76,31 @@ class Compiled(AbstractMethod):
         return Prepared(run, width, self.method.projects(instance.polyhedron, width))
 
 
+class Graphed(AbstractMethod):
+    """A map in a CUDA graph, as `<name>_graph`."""
+
+    graph = True
+
+    def __init__(self, method: AbstractModuleMethod) -> None:
+        super().__init__(f"{method.name}_graph")
+        self.method, self.role, self.feasible = method, method.role, method.feasible
+        self.field = method.name not in EVERYWHERE
+
+    def prepare(self, instance: Instance, target: Target) -> Prepared:
+        """The module; `MissingDependencyError` where there is no CUDA device."""
+        check_device(target.device)
+        ready = self.method.prepare(instance, target)
+        held: dict[str, Any] = {"points": None}
+
+        @torch.inference_mode()
+        def run(z: Tensor) -> Tensor:
+            if held["points"] is not z:
+                held.update(points=z, replay=captured(lambda: ready.run(z), target.device))
+            return held["replay"]()
+
+        return Prepared(run, ready.in_features, ready.projects)
+
+
 @contextmanager
 def _nothing_kept() -> Iterator[None]:
     """An empty cache of compiled code, so that what an earlier run compiled does not shorten the set-up."""
@@ -104,6 +132,6 @@ COMPILED: tuple[AbstractMethod, ...] = tuple(
     made(method)
     for method in METHODS
     if isinstance(method, AbstractModuleMethod) and not method.plain and method.name != "floor"
-    for made in (Eager, Compiled)
+    for made in (Eager, Compiled, Graphed)
 )
-"""Linear(n, n) and every embedded map, the strict variants aside, eager and compiled."""
+"""Linear(n, n) and every embedded map, the strict variants aside, eager, compiled and in a graph."""

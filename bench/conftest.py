@@ -48,7 +48,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     rows = [item for item in items if {"table", "cell", "method"} <= _parameters(item).keys()]
     left_out = [item for item in rows if not _fits(expression, **_parameters(item))]
     if rows and len(left_out) == len(rows):
-        name, first = chosen_grid(config).name, _parameters(rows[0])
+        # A table without cells in this grid is an item without parameters.
+        first = next(named for named in map(_parameters, rows) if isinstance(named["table"], str))
+        name = chosen_grid(config).name
         example = row_name(first["table"], first["cell"], first["method"])
         raise pytest.UsageError(
             f"--filter {expression!r} fits no row of the grid {name!r}; rows are named table/cell/method, "

@@ -6,7 +6,7 @@ table, and a budget of seconds a method.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from constrained.errors import UnknownNameError
@@ -16,7 +16,10 @@ from .problems._base import Instance
 from .timing import Cache
 
 BATCHES = (1, 32, 256, 4096)
+ON_CUDA = (1, 256, 4096, 65536)
+"""Batch sizes for a CUDA device: from launches that wait for the host to more bytes than its caches hold."""
 CHECKERBOARD = ("checkerboard", (28, 28, 7))
+CONE = ("random_cone", (784, 16))
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class Cell:
     """Whether the strict variants of the maps are measured as well."""
     field: bool = False
     """Whether peers' layers are measured as well, and modelling tools around solvers that are there bare."""
+    host: bool = True
+    """Whether projections that compute on the host are measured as well, beside those of every cell."""
+    graphs: bool = False
+    """Whether maps are measured in a captured CUDA graph as well."""
 
     def generate(self) -> Instance:
         """The instance; the same cell gives the same bytes."""
@@ -62,6 +69,8 @@ class Grid:
     compiled: tuple[Cell, ...] = ()
     call_limit: float = 30.0
     setup_limit: float = 20.0
+    peer_limit: float = 60.0
+    """Seconds that each command to a peer may take, its set-up and the first call included."""
     cache: Cache = "warm"
     """The state of the caches when a round starts, see `bench/timing.py`."""
     kept: bool = True
@@ -149,6 +158,33 @@ def _default() -> Grid:
     )
 
 
+def _cuda() -> Grid:
+    """What a device is judged by, in about five minutes, two more with the peers' environments.
+
+    Of the projections those that run on the device, beside OSQP; on single points, where the host wins, all.
+    """
+    main = [Cell(*problem, batch, strict=True, host=batch == 1) for problem in (CHECKERBOARD, CONE)
+            for batch in ON_CUDA]  # fmt: skip
+    others = [
+        Cell(family, size, batch, host=batch == 1)
+        for family, size in (("random_cone", (64, 32)), ("random_polytope", (128, 256)))
+        for batch in ON_CUDA
+    ]
+    half = [Cell(*CHECKERBOARD, batch, "bfloat16", strict=True, host=False) for batch in ON_CUDA]
+    half += [Cell(*CONE, batch, "bfloat16", host=False) for batch in ON_CUDA[1:]]
+    peers = {Cell(*CHECKERBOARD, batch, strict=True, host=False) for batch in (256, 4096)}
+    return Grid(
+        "cuda",
+        tuple(replace(cell, field=cell in peers) for cell in (*main, *others, *half)),
+        budget=0.1,
+        steps=(Cell(*CHECKERBOARD, 4096, host=False),),
+        compiled=(Cell(*CHECKERBOARD, graphs=True),),
+        call_limit=5.0,
+        setup_limit=2.0,
+        peer_limit=20.0,
+    )
+
+
 def _full() -> Grid:
     """Every size of every family, n from 2 to 4096 and m from 1 to 4096, in every batch size and dtype."""
     from .problems import FAMILIES
@@ -174,7 +210,7 @@ def _full() -> Grid:
 
 def all_grids() -> tuple[Grid, ...]:
     """Every grid, the shortest first."""
-    return _smoke(), _short(), _quick(), _default(), _full()
+    return _smoke(), _short(), _quick(), _cuda(), _default(), _full()
 
 
 def grid(name: str) -> Grid:

@@ -31,16 +31,16 @@ from .machine import device_name
 from .memory import with_peak
 from .methods import AbstractMethod, Prepared, Target
 from .metrics import broken_share, distance, excess, infeasible_share, success, violations
+from .probing import probe
 from .problems._base import Instance
-from .timing import Cache, OwnSeconds, Timing, measure, timed
+from .timing import Cache, OwnSeconds, Timing, clock, measure
 
 JUDGED = 32
 """Points of a batch whose true projection is computed."""
 SUCCESS = {"success_1e3": 1e-3, "success_1e6": 1e-6, "success_1e9": 1e-9}
 """Shares of the judged points within these tolerances of the true projection, and of the set."""
-PROBE = 4
-"""Points on which the time of a whole batch is first estimated."""
-
+MOST_JUDGED = 4096
+"""Of a larger batch so many points are judged, spread evenly over it."""
 JUDGED_ENTRIES = 2**20
 """Sets with more entries in their rows than this have no true projection, unless it is a closed form."""
 STAGES = ("harness", "set-up", "first call", "timing")
@@ -87,7 +87,8 @@ def measure_cell(
     watch("", "harness")
     instance = cell.generate()
     judge = Judge(instance, cell)
-    target = Target(device, getattr(torch, cell.dtype), grid.setup_limit, cold=grid.cache == "cold")
+    dtype, cold = getattr(torch, cell.dtype), grid.cache == "cold"
+    target = Target(device, dtype, grid.setup_limit, grid.peer_limit, cold)
     common = common_row(table, cell, instance, device, grid.cache)
     contestants = [Contestant(m, common | identity(m)) for m in methods]
     rows = {contestant.method.name: contestant.row for contestant in contestants}
@@ -130,20 +131,20 @@ class Judge:
 
     def score(self, method: AbstractMethod, prepared: Prepared, x: Tensor) -> Row:
         """Violation, infeasible share, and nearness where the method takes a point to project."""
-        point = x.double().cpu().numpy()
-        worst = float(violations(self.instance.polyhedron, point).max())
+        every = x[:: max(1, len(x) // MOST_JUDGED)].double().cpu().numpy()
+        worst = float(violations(self.instance.polyhedron, every).max())
         row: Row = {
             "violation": worst if np.isfinite(worst) else None,
-            "infeasible_share": infeasible_share(self.instance.polyhedron, point),
-            "broken_share": broken_share(self.instance.polyhedron, point),
+            "infeasible_share": infeasible_share(self.instance.polyhedron, every),
+            "broken_share": broken_share(self.instance.polyhedron, every),
         }
         if prepared.projects and self.knows:
-            y = self.points[:JUDGED].double().numpy()
-            row["excess"] = _number(excess(y, point[:JUDGED], self.nearest))
+            y, point = (points[:JUDGED].double().cpu().numpy() for points in (self.points, x))
+            row["excess"] = _number(excess(y, point, self.nearest))
             if method.role != "embedded":
-                row["distance"] = _number(distance(point[:JUDGED], self.nearest))
+                row["distance"] = _number(distance(point, self.nearest))
                 for name, tolerance in SUCCESS.items():
-                    row[name] = success(self.instance.polyhedron, point[:JUDGED], self.nearest, tolerance)
+                    row[name] = success(self.instance.polyhedron, point, self.nearest, tolerance)
         return row
 
 
@@ -170,6 +171,7 @@ def common_row(table: str, cell: Cell, instance: Instance, device: torch.device,
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "cache": cache,
+        "clock": clock(device),
     }
 
 
@@ -186,7 +188,7 @@ def _get_ready(
         setup = perf_counter() - start
         watch(method.name, "first call")
         inputs = _inputs(prepared, judge.points, target)
-        _probe(prepared, inputs, target.device, grid.call_limit)
+        probe(prepared, inputs, target.device, grid.call_limit)
         output = prepared.run(inputs)
         if prepared.clock is not None and (seconds := prepared.clock()) > grid.call_limit:
             raise TimeoutError(f"> {grid.call_limit:g} s a batch ({seconds:.0f} s)")
@@ -231,16 +233,6 @@ def _inputs(prepared: Prepared, points: Tensor, target: Target) -> Tensor:
         generator = torch.Generator().manual_seed(0)
         points = torch.randn(len(points), prepared.in_features, generator=generator)
     return points.to(target.device, target.dtype)
-
-
-def _probe(prepared: Prepared, inputs: Tensor, device: torch.device, limit: float) -> None:
-    """Raise `TimeoutError` if a few points tell that the batch would take longer than the limit."""
-    if not prepared.bounded:
-        return
-    few = inputs[:PROBE]
-    estimate = timed(lambda: prepared.run(few), device) * len(inputs) / len(few)
-    if estimate > limit:
-        raise TimeoutError(f"> {limit:g} s a batch (about {estimate:.0f} s)")
 
 
 def _time(contestants: Sequence[Contestant], device: torch.device, grid: Grid, watch: Watch) -> None:

@@ -80,6 +80,7 @@ class Projected(AbstractMethod):
     def __init__(self, entry: type[AbstractProjection], setting: str | None = None) -> None:
         super().__init__(entry.name if setting is None else f"{entry.name}@{setting}")
         self.entry, self.setting, self.field = entry, setting, bool(entry.wraps)
+        self.host = not entry.tensors
 
     def prepare(self, instance: Instance, target: Target) -> Prepared:
         """The adapter after its set-up."""
@@ -90,7 +91,8 @@ class Projected(AbstractMethod):
             last["solver_seconds"] = result.info["solver_seconds"]
             return result.x
 
-        return Prepared(run, instance.polyhedron.n, True, True, lambda: last["solver_seconds"])
+        n, batched = instance.polyhedron.n, self.entry.batched
+        return Prepared(run, n, True, True, lambda: last["solver_seconds"], batched=batched)
 
 
 class Peer(AbstractMethod):

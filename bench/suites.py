@@ -29,11 +29,16 @@ def cells_of(table: str, grid: Grid) -> tuple[Cell, ...]:
 
 
 def methods_at(table: str, cell: Cell) -> tuple[AbstractMethod, ...]:
-    """What is measured at a cell: strict variants and the whole field only where the cell asks for them."""
-    return tuple(
-        method
-        for method in SUITES[table]
-        if (cell.strict or not method.plain) and (cell.field or not method.field)
+    """What is measured at a cell: variants, the field and projections on the host where it asks for them."""
+    return tuple(method for method in SUITES[table] if _asked(cell, method))
+
+
+def _asked(cell: Cell, method: AbstractMethod) -> bool:
+    return (
+        (cell.strict or not method.plain)
+        and (cell.field or not method.field)
+        and (cell.host or not method.host or method.name in ALWAYS)
+        and (cell.graphs or not method.graph)
     )
 
 

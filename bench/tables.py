@@ -19,6 +19,7 @@ import numpy as np
 from constrained.errors import InvalidInputError
 
 from ._tables_io import MACHINE, write_table
+from .cuda_limits import limits_table
 from .experiments.learning.tables import learning_tables, newest_by_task
 from .experiments.vae.tables import vae_tables
 from .machine import identity, machine_folder, machine_name
@@ -28,9 +29,8 @@ from .schema import SCHEMA, TABLES
 from .timing import is_stable, ratio_interval
 
 Row = dict[str, Any]
-
 LEARNING = "learning"
-KINDS = ("inference", "mnist_projection", "robustness", LEARNING, "vae")
+KINDS = ("inference", "mnist_projection", "robustness", LEARNING, "vae", "limits")
 ACCURATE = 1e-6
 """A projection counts as the best one of a cell only if it came this near the true projection."""
 
@@ -108,6 +108,8 @@ def _write_folder(folder: Path, runs: dict[str, Run]) -> list[Path]:
         found |= vae_tables(run.rows, run.header["settings"])
     if (run := runs.get("robustness")) is not None:
         found["robustness"] = robustness_table(run.rows).to_dict("records")
+    if (run := runs.get("limits")) is not None:
+        found["limits"] = limits_table(run.rows)
     written = []
     for name, rows in found.items():
         if rows:

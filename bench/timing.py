@@ -6,8 +6,9 @@
     ratio       of the medians of rounds that were near in time (`bench/intervals.py`)
 
 Clocks drift, caches warm and neighbours wake up. A slow call has few rounds, placed among the many of the
-fast ones. On CUDA the time is that between two events on the current stream, otherwise `perf_counter`'s. The
-cache is "warm", a call right before the round that is not timed, or "cold", overwritten before each call.
+fast ones. On CUDA the time is that between two events on the current stream, around all calls of a round, so
+that of calls shorter than their launch it is the time between launches; otherwise `perf_counter`'s. The cache
+is "warm", a call right before the round that is not timed, or "cold", overwritten before each call.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "Call",
     "OwnSeconds",
     "Timing",
+    "clock",
     "is_stable",
     "measure",
     "ratio_interval",
@@ -125,7 +127,8 @@ def timed(call: Call, device: torch.device, calls: int = 1) -> float:
 def _timed_on_cuda(call: Call, device: torch.device, calls: int) -> float:
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     stream = torch.cuda.current_stream(device)
-    torch.cuda.synchronize(device)
+    # Not after a synchronisation: behind the call ahead, or what overwrites the cache, the first of these
+    # calls is queued while the device is at work, so that its launch is not between the events.
     start.record(stream)
     result = call()
     if isinstance(result, OwnSeconds):  # a mean already, of as many calls as a clock needs
@@ -189,10 +192,21 @@ def _warm_up(call: Call, device: torch.device, budget: float) -> float:
 
 
 def _flush(device: torch.device) -> Call:
-    """A call that overwrites as many bytes as the last-level cache holds, twice over."""
+    """A call that overwrites as many bytes as the last-level cache holds, twice over.
+
+    On CUDA it reads them after that: lines that are not written back yet would be at the cost of the call.
+    """
     size = _cuda_cache(device) if device.type == "cuda" else _cpu_cache()
-    buffer = torch.empty(2 * size, dtype=torch.uint8, device=device)
-    return lambda: buffer.fill_(0)
+    if device.type != "cuda":
+        buffer = torch.empty(2 * size, dtype=torch.uint8, device=device)
+        return lambda: buffer.fill_(0)
+    numbers = torch.empty(2 * size // 4, device=device)
+    return lambda: numbers.fill_(0).sum()
+
+
+def clock(device: torch.device) -> str:
+    """What seconds are taken with, for rows to say."""
+    return "events" if device.type == "cuda" else "perf_counter"
 
 
 def _cuda_cache(device: torch.device) -> int:

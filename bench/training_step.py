@@ -49,13 +49,14 @@ class ProjectionStep(AbstractMethod):
 
     def __init__(self, entry: type[AbstractProjection]) -> None:
         super().__init__(entry.name)
-        self.entry = entry
+        self.entry, self.host = entry, not entry.tensors
 
     def prepare(self, instance: Instance, target: Target) -> Prepared:
         """See `TrainingStep`."""
         n = instance.polyhedron.n
         layer = DifferentiableProjection(self.entry(instance.polyhedron))
-        return Prepared(_step(nn.Sequential(_linear(n, n), layer), target), n, projects=False, bounded=True)
+        step = _step(nn.Sequential(_linear(n, n), layer), target)
+        return Prepared(step, n, projects=False, bounded=True, batched=self.entry.batched)
 
 
 def _linear(n: int, width: int) -> nn.Linear:

@@ -12,6 +12,7 @@ from .means import means
 from .pareto import pareto
 from .profiles import profiles, shares
 from .settings import main_setting, other_settings
+from .targets import targets
 
 __all__ = [
     "break_even",
@@ -24,4 +25,5 @@ __all__ = [
     "pareto",
     "profiles",
     "shares",
+    "targets",
 ]

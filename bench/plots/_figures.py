@@ -13,7 +13,9 @@ from .growth import Growth
 from .headline import Headline
 from .learned import Learned
 from .learning_curves import LearningCurves
+from .limits import Limits
 from .means import Means
+from .network_graphs import NetworkGraphs
 from .pareto import Pareto
 from .per_problem import PerProblem, mark_eps, mark_one
 from .profiles import Profiles
@@ -86,4 +88,6 @@ FIGURES: tuple[AbstractFigure, ...] = (
     VaeElbo(),
     VaeSamples(),
     VaeTraversals(),
+    Limits(),
+    NetworkGraphs(),
 )

@@ -1,4 +1,4 @@
-"""Eager against `torch.compile`: the same map, called as it is and compiled."""
+"""Eager against `torch.compile` and CUDA graphs: the same map, called as it is, compiled and captured."""
 
 from __future__ import annotations
 
@@ -7,38 +7,36 @@ from .._numbers import NONE, interval, number, times
 from .._tables_io import Row
 from ._document import Block, Heading, Paragraph, Table, code, literal
 
-ENDING = "_compiled"
-HEADER = (
-    "problem",
-    "method",
-    "dtype",
-    "batch",
-    "status",
-    "eager, us",
-    "compiled, us",
-    "eager / compiled",
-    "set-up ms",
-)
+HEADER = ("problem", "method", "dtype", "batch", "status", "eager, us", "{0}, us", "eager / {0}", "set-up ms")
+KINDS = {
+    "compiled": (
+        "Eager and compiled",
+        "Time a sample, median [quartiles], of a map as it is and after `torch.compile`, interleaved in "
+        "one run; above 1 in the ratio of the medians compiling pays. Set-up: of the compiled map, "
+        "compilation included.",
+    ),
+    "graph": (
+        "Eager and in a CUDA graph",
+        "Time a sample, median [quartiles], of a map as it is and replayed as a captured graph of its "
+        "kernels, interleaved in one run. Set-up: of the map; the capture is part of the first call.",
+    ),
+}
+"""By the ending of the method's name: heading and text."""
 
 
 def compiled(rows: list[Row]) -> list[Block]:
-    """One row a compiled map with the eager one of the same cell; nothing without rows."""
-    lines = [_row(row, rows) for row in rows if row["method"].endswith(ENDING)]
-    if not lines:
-        return []
-    return [
-        Heading(3, "Eager and compiled"),
-        Paragraph(
-            "Time a sample, median [quartiles], of a map as it is and after `torch.compile`, interleaved in "
-            "one run; above 1 in the ratio of the medians compiling pays. Set-up: of the compiled map, "
-            "compilation included."
-        ),
-        Table(HEADER, tuple(lines), left=5),
-    ]
+    """One row a compiled or captured map with the eager one of the same cell; nothing without rows."""
+    blocks: list[Block] = []
+    for kind, (title, text) in KINDS.items():
+        lines = [_row(row, rows, kind) for row in rows if row["method"].endswith(f"_{kind}")]
+        if lines:
+            header = tuple(name.format(kind) for name in HEADER)
+            blocks += [Heading(3, title), Paragraph(text), Table(header, tuple(lines), left=5)]
+    return blocks
 
 
-def _row(row: Row, rows: list[Row]) -> tuple[str, ...]:
-    name = row["method"].removesuffix(ENDING)
+def _row(row: Row, rows: list[Row], kind: str) -> tuple[str, ...]:
+    name = row["method"].removesuffix(f"_{kind}")
     place = {key: row[key] for key in ("problem", "dtype", "batch")}
     eager = next(iter(where(rows, **place, method=name, status="ok")), None)
     start = (row["problem"], code(name), row["dtype"], str(row["batch"]))

@@ -6,6 +6,8 @@ from .._tables_io import COMMAND, Tables
 from ._document import Block, Paragraph, literal
 
 PACKAGES = ("torch", "osqp", "daqp")
+GPU = {"driver": "driver", "cuda": "CUDA", "capability": "compute capability"}
+"""Facts of a CUDA device, by how they are said."""
 
 
 def machine(tables: Tables) -> list[Block]:
@@ -13,10 +15,11 @@ def machine(tables: Tables) -> list[Block]:
     facts = tables.machine
     if not facts:
         return [Paragraph(f"The machine is not recorded: `{COMMAND}` writes machine.json.")]
-    versions = facts.get("versions") or {}
+    versions, gpu = facts.get("versions") or {}, facts.get("gpu") or {}
     parts = [
         str(facts.get("cpu", "")),
         *([str(facts["device"])] if facts.get("device", "cpu") not in ("cpu", facts.get("cpu")) else []),
+        *(f"{name} {gpu[key]}" for key, name in GPU.items() if gpu.get(key)),
         *(f"{facts[name]} {name}" for name in ("cores", "threads") if facts.get(name)),
         f"{facts['memory_gb']} GB" if facts.get("memory_gb") else "",
         str(facts.get("os", "")),

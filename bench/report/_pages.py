@@ -18,6 +18,7 @@ from ._html import page
 from ._inference import inference
 from ._learning import learning
 from ._limitations import limitations
+from ._limits import limits
 from ._machine import machine
 from ._machines import machines
 from ._main_result import main_result_in_full
@@ -92,7 +93,7 @@ def _device(every: Tables, figures: Path, folder: Path) -> list[Block]:
     if tables.find("inference"):
         blocks += _comparison(tables.find("inference"), pictures)
     blocks += [Heading(3, "Training step"), *pictures.of("training_step"), *training_step(tables)]
-    blocks += compiled(tables.rows.get("compiled") or [])
+    blocks += [*compiled(tables.rows.get("compiled") or []), *limits(tables, pictures)]
     blocks += [Heading(3, "Networks"), *pictures.of("training", "digits"), *networks(tables)]
     blocks += learning(tables, pictures)
     blocks += vae(tables, pictures)

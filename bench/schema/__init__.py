@@ -10,6 +10,7 @@ the columns raises SCHEMA, and the tables are written anew from the raw rows (`p
 from ._experiment import DIGITS, NETWORKS, TRAINING
 from ._kinds import EXPECTED, Table, kind_of, unit_of
 from ._learning import LEARNED, LEARNING, LEARNING_RATES
+from ._limits import LIMITS
 from ._reference import RATIOS, REFERENCE
 from ._robustness import ROBUSTNESS
 from ._timing import ACCURACY, COMPILED, INFERENCE, PLANNING, ROLES, STATUSES, TRAINING_STEP
@@ -22,7 +23,7 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         INFERENCE, TRAINING_STEP, COMPILED, PLANNING, ACCURACY, ROBUSTNESS, TRAINING, NETWORKS, DIGITS,
-        LEARNING, LEARNED, LEARNING_RATES, VAE, VAE_TRAINING, VAE_IMAGES,
+        LEARNING, LEARNED, LEARNING_RATES, VAE, VAE_TRAINING, VAE_IMAGES, LIMITS,
     )
 }  # fmt: skip
 """Every table in `results/tables/<machine>/`, by the name of its file."""

@@ -1,4 +1,4 @@
-"""Eager against compiled: the same map, compiled during set-up; no compiler is a row with the reason."""
+"""Eager against compiled and captured: the same map; no compiler, or no device, is a row with the reason."""
 
 import os
 
@@ -9,6 +9,7 @@ from bench import compiled
 from bench.grid import Cell, Grid
 from bench.measure import measure_cell
 from bench.methods import Target
+from bench.suites import methods_at
 
 CPU = torch.device("cpu")
 METHODS = {method.name: method for method in compiled.COMPILED}
@@ -32,10 +33,54 @@ def compiler(monkeypatch, tmp_path):
     return compiled_with, usual
 
 
-def test_every_map_is_there_twice():
+def test_every_map_is_there_as_it_is_compiled_and_captured():
     names = list(METHODS)
-    assert names[::2] == [name.removesuffix("_compiled") for name in names[1::2]]
+    assert names[1::3] == [f"{name}_compiled" for name in names[::3]]
+    assert names[2::3] == [f"{name}_graph" for name in names[::3]]
     assert {"linear", "shift", "half_spaces", "paper_layer"} <= set(names) and "floor" not in names
+
+
+def test_graphs_are_measured_where_a_cell_asks_for_them_and_need_a_device():
+    asks, does_not = Cell("random_cone", (5, 3), batch=7, graphs=True), Cell("random_cone", (5, 3), batch=7)
+    assert [m.name for m in methods_at("compiled", asks)] == [
+        *("linear", "linear_compiled", "linear_graph", "shift", "shift_compiled", "shift_graph")
+    ]
+    assert not any(method.graph for method in methods_at("compiled", does_not))
+    (row,) = measure_cell(asks, Grid("tiny", (), 0.0), CPU, [METHODS["shift_graph"]], "compiled")
+    assert row["status"] == "skipped" and "needs a CUDA device, this is 'cpu'" in row["reason"]
+
+
+def test_a_graph_is_captured_on_the_points_that_it_is_called_with(monkeypatch):
+    calls = []
+
+    def capture(call, device):
+        calls.append("captured")
+        return lambda: calls.append("replayed") or call()
+
+    monkeypatch.setattr(compiled, "check_device", lambda device: None)
+    monkeypatch.setattr(compiled, "captured", capture)
+    prepared = METHODS["shift_graph"].prepare(
+        Cell("random_cone", (5, 3), batch=7).generate(), Target(CPU, torch.float32, 10.0)
+    )
+    one, other = torch.randn(7, 5), torch.randn(7, 5)
+    found = [prepared.run(z) for z in (one, one, other)]
+    assert calls == ["captured", "replayed", "replayed", "captured", "replayed"]
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", ["linear", "shift", "half_spaces"])
+def test_a_graph_gives_what_the_map_gives(name):
+    instance, target = (
+        Cell("random_cone", (64, 32), batch=7).generate(),
+        Target(torch.device("cuda"), torch.float32, 10.0),
+    )
+    torch.manual_seed(0)
+    captured = METHODS[f"{name}_graph"].prepare(instance, target)
+    torch.manual_seed(0)
+    eager = METHODS[name].prepare(instance, target)
+    z = torch.randn(7, 64, device="cuda")
+    assert torch.equal(captured.run(z), eager.run(z))
 
 
 def test_set_up_compiles_for_the_batch_of_the_cell_with_an_empty_cache(compiler):

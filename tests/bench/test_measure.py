@@ -171,7 +171,7 @@ def test_a_strict_variant_does_not_wait_for_the_limit_a_second_time():
 
 
 def test_unknown_grid():
-    names = "'smoke', 'short', 'quick', 'default', 'full'"
+    names = "'smoke', 'short', 'quick', 'cuda', 'default', 'full'"
     with pytest.raises(UnknownNameError, match=f"'huge'; available: {names}"):
         grid("huge")
 
@@ -208,6 +208,17 @@ def test_a_set_too_large_for_the_judge_has_no_distances(monkeypatch):
     row = rows(large, Fake("identity"))["identity"]
     assert row["status"] == "ok" and "distance" not in row and row["violation"] > 0
     assert rows(closed, Fake("identity"))["identity"]["distance"] > 0
+
+
+def test_of_a_large_batch_points_are_judged_all_over_it(monkeypatch):
+    cell, seen = Cell("random_cone", (5, 3), batch=20), []
+    usual = measure.violations
+    monkeypatch.setattr(measure, "violations", lambda P, x: seen.append(len(x)) or usual(P, x))
+    last = Fake("last", lambda y: torch.where(torch.arange(len(y))[:, None] < 16, 0 * y, float("nan")))
+    assert rows(cell, last)["last"]["infeasible_share"] == 0.2
+    monkeypatch.setattr(measure, "MOST_JUDGED", 5)
+    row = rows(cell, last)["last"]
+    assert seen == [20, 5] and row["violation"] is None and row["infeasible_share"] == 0.2
 
 
 class Remote(Fake):

@@ -231,8 +231,9 @@ def test_a_missing_table_skips_its_figure_and_says_how_to_make_it(made, tmp_path
     old.write_text("drawn from a table that is gone")
     written = make_plots(tables, figures)
     learning = {"learning_curves", "learned", "ablation", "stability"}
+    limits = {"limits", "network_graphs"}
     vae = {"vae_elbo", "vae_samples", "vae_traversals"}
-    assert {path.stem for path in written} == {"digits", "training_step", *learning, *vae}
+    assert {path.stem for path in written} == {"digits", "training_step", *learning, *vae, *limits}
     assert not old.exists()
     said = capsys.readouterr().out
     assert "training.csv is missing; `make bench` makes it" in said

@@ -147,7 +147,17 @@ def test_compiled_is_beside_eager_with_its_ratio():
     text = markdown(compiled(compiled_rows()))
     assert "| cone-4x2 | `a` | float32 | 256 | ok | 3.00 | 1.50 | 2.00 | 900 |" in text
     assert r"| cone-4x2 | `b` | float32 | 256 | refused: graph \| break | 4.00 | – | – | – |" in text
-    assert compiled([]) == []
+    assert "CUDA graph" not in text and compiled([]) == []
+
+
+def test_a_captured_graph_is_beside_eager_in_a_table_of_its_own():
+    rows = compiled_rows()
+    graph = [row | {"method": row["method"].replace("_compiled", "_graph"), "setup_ms": 2.0} for row in rows]
+    text = markdown(compiled([*rows, *graph[1::2]]))
+    compiled_part, graph_part = text.split("### Eager and in a CUDA graph")
+    assert "| eager, us | compiled, us | eager / compiled |" in compiled_part and "900 |" in compiled_part
+    assert "| eager, us | graph, us | eager / graph |" in graph_part and "900" not in graph_part
+    assert "| cone-4x2 | `a` | float32 | 256 | ok | 3.00 | 1.50 | 2.00 | 2.00 |" in graph_part
 
 
 def test_cold_caches_are_beside_warm_ones():

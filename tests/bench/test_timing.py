@@ -136,4 +136,16 @@ def test_cuda_is_timed_by_events_of_its_stream(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "stream")
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: log.append("sync"))
     assert timing.timed(lambda: log.append("call"), torch.device("cuda"), calls=3) == 0.004
-    assert log[2:] == ["sync", "event 0 on stream", *["call"] * 3, "event 1 on stream", "sync"]
+    assert log[2:] == ["event 0 on stream", *["call"] * 3, "event 1 on stream", "sync"]
+    assert timing.clock(torch.device("cuda")) == "events" and timing.clock(CPU) == "perf_counter"
+
+
+@pytest.mark.cuda
+def test_cuda_caches_are_read_after_they_are_overwritten():
+    device = torch.device("cuda")
+    size = timing._cuda_cache(device)
+    assert size >= 2**20
+    assert timing._flush(device)().item() == 0
+    product = torch.ones(64, 64, device=device)
+    found = timing.measure({"a": lambda: product @ product}, device, 0.05, "cold")["a"]
+    assert found.calls == 1 and min(found.seconds) > 0

@@ -115,6 +115,7 @@ LONG = {
     "make bench-full": check_make,
     "make bench-cuda WHEELS=DIR": check_make,
     "make wheels-cuda WHEELS=DIR JAX_CUDA=13": check_make,
+    "make bench-cuda PARTS='limits grid results' LIMIT=300": check_make,
     "make regress": check_make,
     "make regress GATE='--junit gate.xml --markdown gate.md'": check_make,
     "make reference REASON='what made the old one wrong'": check_make,

@@ -1,4 +1,4 @@
-"""Wheels for a CUDA machine without network: `python -m bench.wheels DIR [--jax-cuda 12|13]`.
+"""Wheels for a CUDA machine without network: `python -m bench.wheels.collect DIR [--jax-cuda 12|13]`.
 
 What `bench/cuda.sh` installs there: the extras of the suite and, group by group, the packages of the peers'
 environments, with all that they depend on but torch, triton and NVIDIA's libraries, which that machine has.
@@ -17,15 +17,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from baselines.peers._environments import REQUIREMENTS, environments
 
-ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("rays", "baselines", "bench", "test")
-"""Those that `bench/cuda.sh` installs."""
+from .install import ROOT, extras
+
 THERE = re.compile(r"(torch|triton|(nvidia|cuda)-.*)")
 """What comes with a torch that is built for CUDA."""
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
@@ -36,9 +34,7 @@ Group = tuple[str, list[str]]
 
 def groups(jax_cuda: str = "") -> Iterator[Group]:
     """The extras, then each environment, with the lists that are installed without what they declare."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    wanted = list(dict.fromkeys(line for name in EXTRAS for line in extras[name]))
-    yield "extras", ["--constraint", str(ROOT / "constraints.txt"), *wanted]
+    yield "extras", ["--constraint", str(ROOT / "constraints.txt"), *extras()]
     for name in environments():
         yield name, ["-r", str(REQUIREMENTS / f"{name}.txt")]
         for ending in (".alone.txt", f".cuda{jax_cuda}.txt"):
@@ -69,7 +65,7 @@ def collect(folder: Path, requirements: Sequence[str]) -> set[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Collect all of it and print the sizes."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.wheels", description="Wheels for a CUDA machine without network."
+        prog="python -m bench.wheels.collect", description="Wheels for a CUDA machine without network."
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="where the wheels go")
     parser.add_argument("--jax-cuda", choices=("12", "13"), default="", help="JAX's plugin for this CUDA too")

@@ -1,0 +1,1 @@
+"""Wheels for a CUDA machine without network: collected on one that has it, installed there."""

@@ -6,9 +6,10 @@ proj(y) = argmin_x 1/2 ||x - y||^2   subject to   lower <= A x <= b,  C x = d
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property, partial
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any, ClassVar, final
@@ -43,25 +44,45 @@ class Status(StrEnum):
 STATUSES = {status: status for status in Status}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False)
 class Projection:
     """The answer of a projection.
 
     Attributes:
         x: (*batch, n) nearest points, in the dtype and on the device of the points given.
-        status: (*batch,) array of `Status`.
-        info: `solver_seconds` (time inside the solver, without conversions) and what a solver adds.
+        info: `solver_seconds` (time inside the solver, without conversions; on a device the time to launch
+            it) and what a solver adds.
     """
 
     x: Tensor
-    status: np.ndarray
-    info: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any]
+
+    def __init__(
+        self, x: Tensor, status: np.ndarray | Callable[[], np.ndarray], info: dict[str, Any] | None = None
+    ) -> None:
+        """`status`: the statuses, or what finds them when they are first asked for."""
+        vars(self).update(x=x, info={} if info is None else info)
+        vars(self)["_find" if callable(status) else "status"] = status
+
+    @cached_property
+    def status(self) -> np.ndarray:
+        """(*batch,) array of `Status`. On a device the host waits for it, at the first time."""
+        return vars(self)["_find"]()
+
+    def __repr__(self) -> str:
+        return f"Projection(x={self.x!r}, status={self.status!r}, info={self.info!r})"
 
 
-Statuses = Sequence[Status] | np.ndarray
+Statuses = Sequence[Status] | np.ndarray | Callable[[], Sequence[Status]]
 Answer = tuple[Any, Statuses] | tuple[Any, Statuses, dict[str, Tensor]]
 """What `solve` returns: points, statuses and, if it likes, numbers for each row."""
-Points = tuple[Tensor, np.ndarray, dict[str, Tensor]]
+Found = np.ndarray | Callable[[], np.ndarray]
+Points = tuple[Tensor, Found, dict[str, Tensor]]
+
+
+def unseen(y: Tensor) -> bool:
+    """Whether the host would have to wait to look at a value."""
+    return y.device.type != "cpu"
 
 
 def accuracies(default: float) -> Mapping[str, float]:
@@ -151,6 +172,10 @@ class AbstractProjection(ABC):
         `y` is an array, or a tensor as it was given where `tensors` is set. A third value, if any, is
         a dictionary for `Projection.info` of one number a row each. Rows without a point are NaN.
         INFEASIBLE on some rows beside SOLVED on others, which no set allows, becomes FAILED.
+
+        Where the host would have to wait for a look at them, see `unseen`, the rows of a tensor may hold
+        anything: those that are not finite are made NaN and FAILED afterwards. The statuses may then be a
+        function, which is called when they are asked for; such an adapter sees to these rows by itself.
         """
 
     @final
@@ -158,6 +183,8 @@ class AbstractProjection(ABC):
         """Project each row of `y` (*batch, n).
 
         A row that is not finite is returned as NaN with status FAILED; the others are unaffected.
+        Points on a device that the adapter serves there are not looked at, and neither are the answers until
+        `status` is read; that a set is empty is known without.
 
         Raises:
             InvalidInputError: wrong last dimension, or a dtype that is not floating.
@@ -172,19 +199,30 @@ class AbstractProjection(ABC):
         rows = y.detach().reshape(-1, y.shape[-1])
         if not self.tensors:
             rows = rows.to("cpu", torch.float64)
-        finite = None if len(rows) and torch.isfinite(rows.sum()) else torch.isfinite(rows).all(-1)
+        answer = self._finite_rows
+        if unseen(rows):
+            answer = self._any_rows
+        elif len(rows) and torch.isfinite(rows.sum()):
+            answer = self._guarded
         start = perf_counter()
-        if finite is None:
-            x, status, info = self._guarded(rows)
-        else:
-            x, status, info = self._finite_rows(rows, finite)
+        x, status, info = answer(rows)
         seconds = perf_counter() - start
         shape = y.shape[:-1]
         info = {name: value.reshape(shape) for name, value in info.items()}
         points = x.reshape(y.shape).to(y.device, y.dtype)
-        return Projection(points, status.reshape(shape), {"solver_seconds": seconds} | info)
+        later = partial(_reshaped, status, shape) if callable(status) else status.reshape(shape)
+        return Projection(points, later, {"solver_seconds": seconds} | info)
 
-    def _finite_rows(self, rows: Tensor, finite: Tensor) -> Points:
+    def _any_rows(self, rows: Tensor) -> Points:
+        x, status, info = self._guarded(rows)
+        if callable(status):
+            return x, status, info
+        spoilt = ~torch.isfinite(torch.linalg.vector_norm(rows, torch.inf, dim=-1))
+        info = {name: value.masked_fill(spoilt, torch.nan) for name, value in info.items()}
+        return x.masked_fill(spoilt[:, None], torch.nan), partial(_failed_where, status, spoilt), info
+
+    def _finite_rows(self, rows: Tensor) -> Points:
+        finite = torch.isfinite(rows).all(-1)
         x, status = torch.full_like(rows, torch.nan), _array([Status.FAILED] * len(rows))
         if not finite.any():
             return x, status, {}
@@ -203,6 +241,8 @@ class AbstractProjection(ABC):
             raise
         except Exception as error:
             raise EngineError(f"{self.name} failed: {type(error).__name__}: {error}") from error
+        if callable(status):
+            return x, lambda: _array(list(status())), dict(*rest)
         status = list(status)
         if status.count(Status.SOLVED) == len(status):  # by identity, far cheaper than what follows
             return torch.as_tensor(x), _array(status), dict(*rest)
@@ -223,3 +263,12 @@ def _array(statuses: list[Status]) -> np.ndarray:
     array = np.empty(len(statuses), dtype=object)
     array[:] = statuses
     return array
+
+
+def _reshaped(find: Callable[[], np.ndarray], shape: torch.Size) -> np.ndarray:
+    return find().reshape(shape)
+
+
+def _failed_where(statuses: np.ndarray, spoilt: Tensor) -> np.ndarray:
+    statuses[spoilt.cpu().numpy()] = Status.FAILED
+    return statuses

@@ -61,13 +61,14 @@ class Projection:
         self, x: Tensor, status: np.ndarray | Callable[[], np.ndarray], info: dict[str, Any] | None = None
     ) -> None:
         """`status`: the statuses, or what finds them when they are first asked for."""
-        vars(self).update(x=x, info={} if info is None else info)
-        vars(self)["_find" if callable(status) else "status"] = status
+        values = self.__dict__
+        values["x"], values["info"] = x, {} if info is None else info
+        values["_find" if callable(status) else "status"] = status
 
     @cached_property
     def status(self) -> np.ndarray:
         """(*batch,) array of `Status`. On a device the host waits for it, at the first time."""
-        return vars(self)["_find"]()
+        return self.__dict__["_find"]()
 
     def __repr__(self) -> str:
         return f"Projection(x={self.x!r}, status={self.status!r}, info={self.info!r})"
@@ -82,7 +83,7 @@ Points = tuple[Tensor, Found, dict[str, Tensor]]
 
 def unseen(y: Tensor) -> bool:
     """Whether the host would have to wait to look at a value."""
-    return y.device.type != "cpu"
+    return not y.is_cpu
 
 
 def accuracies(default: float) -> Mapping[str, float]:

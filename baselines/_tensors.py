@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 
 import numpy as np
@@ -36,7 +37,12 @@ class Constants:
 
 def by_kernel(y: Tensor) -> bool:
     """Whether the kernels of `triton_` serve these points."""
-    return unseen(y) and find_spec("triton") is not None
+    return unseen(y) and _triton()
+
+
+@cache
+def _triton() -> bool:
+    return find_spec("triton") is not None
 
 
 def widened(y: Tensor) -> Tensor:

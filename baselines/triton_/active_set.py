@@ -196,9 +196,9 @@ def _solve(
                 again = tl.where(best <= PRECISE, 1000, again + 1)
             attempt = tl.where(best <= PRECISE, ATTEMPTS, attempt + 1)
             shift = tl.where(shift > 0.0, shift * LARGER, SHIFT)
-    unknown = best == INFINITY
-    tl.store(multipliers + sample * m + i, tl.where(unknown, float("nan"), found), mask=real)
-    tl.store(residuals + sample, tl.where(unknown, float("nan"), best))
+    known = best < INFINITY
+    tl.store(multipliers + sample * m + i, tl.where(known, found, float("nan")), mask=real)
+    tl.store(residuals + sample, tl.where(known, best, float("nan")))
 
 
 def multipliers(

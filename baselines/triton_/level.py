@@ -2,7 +2,7 @@
 # pyright: reportMissingImports=false, reportIndexIssue=false, reportArgumentType=false
 # pyright: reportCallIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
 # pyright: reportOptionalMemberAccess=false
-"""Into the coordinates of the rows and back, each point read once, in its own dtype; for CUDA.
+"""Into the coordinates of the rows and back, each point read once each way; for CUDA.
 
     e = A y - h, |y|    in float64, from points of any dtype
     x = y - A^T u       in float64 for float64, in float32 otherwise, rounded to the dtype of y at the end
@@ -73,7 +73,9 @@ def _points(
 
 def levels(y: Tensor, rows: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
     """(q, n), (m, n), (m,) -> `A y - h` (q, m) and `|y|` (q,)."""
-    y, (q, n), m = y.contiguous(), y.shape, len(rows)
+    # Triton has no product of float64 tiles that were loaded in 16 bits.
+    y = y.contiguous() if y.dtype == torch.float64 else y.float().contiguous()
+    (q, n), m = y.shape, len(rows)
     e = torch.empty(q, m, dtype=torch.float64, device=y.device)
     norm = torch.empty(q, dtype=torch.float64, device=y.device)
     if q:

@@ -29,7 +29,7 @@ from ._tensors import Constants
 
 ACTIVITY_TOL = 1e-6
 SHIFT, STEPS = 1e-9, 3
-"""On a device: added to the Gram matrix of unit rows; steps, after which eigenvalues from 1e-6 on count whole."""
+"""On a device: added to the Gram matrix of unit rows; steps, which count eigenvalues above 1e-6 whole."""
 
 
 class DifferentiableProjection(nn.Module):

@@ -21,7 +21,7 @@ FUNCTIONS = {
 TILE = {"SAMPLES": level.SAMPLES}
 KERNELS = {
     "active_set": [
-        {"ROWS": rows, "TWO_SIDED": two, "num_warps": active_set.warps(rows)}
+        {"ROWS": rows, "TWO_SIDED": two, **active_set.launch(rows)}
         for rows in (16, 32, 64, 128)
         for two in (False, True)
     ],
@@ -44,13 +44,16 @@ OTHERS = {"index": "*i64"}
 def compiled(name: str, options: frozenset, capability: int = 90) -> str:
     """The PTX."""
     function, options = FUNCTIONS[name], dict(options)
-    warps, given = options.pop("num_warps", 4), options.pop("y", None)
+    launch = {name: options.pop(name, None) for name in ("num_warps", "maxnreg")}
+    given = options.pop("y", None)
     signature = {argument: kind(name, argument, options) for argument in function.arg_names}
     if given is not None:
         signature["y"] = given
     source = ASTSource(fn=function, signature=signature, constexprs=options)
     target = GPUTarget("cuda", capability, 32)
-    return triton.compile(source, target=target, options={"num_warps": warps}).asm["ptx"]
+    return triton.compile(
+        source, target=target, options={name: value for name, value in launch.items() if value}
+    ).asm["ptx"]
 
 
 def kind(name: str, argument: str, options: dict) -> str:

@@ -131,10 +131,19 @@ def _steps(T, z, side, width, margin, small, real, i, most, TWO_SIDED: tl.conste
 
 
 @triton.jit
-def _residuals(level, gram, u, i, both, stride):
-    """`s = e - G u`."""
-    tile = tl.load(gram + i[:, None] * stride + i[None, :], mask=both, other=0.0)
-    return level - tl.sum(tile * u[:, None], 0)
+def _residuals(level, gram, u, board, i, m, stride, AT_ONCE: tl.constexpr):
+    """`s = e - G u`; by way of `board`, where every thread finds the entries of u that it needs."""
+    tl.debug_barrier()
+    tl.store(board + i, u, mask=i < m)
+    tl.debug_barrier()
+    s = level
+    for start in range(0, m, AT_ONCE):
+        j = start + tl.arange(0, AT_ONCE)
+        tile = tl.load(
+            gram + j[:, None] * stride + i[None, :], mask=(j < m)[:, None] & (i < m)[None, :], other=0.0
+        )
+        s -= tl.sum(tile * tl.load(board + j, mask=j < m, other=0.0)[:, None], 0)
+    return s
 
 
 @triton.jit
@@ -170,6 +179,7 @@ def _solve(
     size = tl.maximum(norm + tl.maximum(tl.max(outside, 0), 0.0), TINY)
     wide = size + tl.load(bounds + i, mask=real, other=0.0)
     margin, small = wide * ROUNDING, size * ROUNDING
+    board = multipliers + sample * m
     best, found = size * 0.0 + INFINITY, level * 0.0
     shift, attempt = size * 0.0, 0
     if (norm < INFINITY) & (size < INFINITY):
@@ -178,17 +188,15 @@ def _solve(
             T = tl.where(i[:, None] == i[None, :], T + shift, T)
             z, side, again = level, level * 0.0, 0
             while again < tl.where(attempt == 0, PASSES, SHIFTED_PASSES):
-                T, z, side = _steps(
-                    T, z, side, room, margin, small, real, i, m * MOST_STEPS, TWO_SIDED
-                )  # fmt: skip
+                T, z, side = _steps(T, z, side, room, margin, small, real, i, m * MOST_STEPS, TWO_SIDED)
                 active = side != 0.0
                 u = tl.where(active, z, 0.0)
-                s = _residuals(level, gram, u, i, both, stride)
+                s = _residuals(level, gram, u, board, i, m, stride, 16)
                 off = tl.where(active, s, 0.0)
                 if TWO_SIDED:
                     off = tl.where(side < 0.0, s + room, off)
                 u -= tl.where(active, tl.sum(T * off[:, None], 0), 0.0)
-                s = _residuals(level, gram, u, i, both, stride)
+                s = _residuals(level, gram, u, board, i, m, stride, 16)
                 kkt = _kkt(s, u, room, wide, size, TWO_SIDED)
                 found = tl.where(kkt < best, u, found)
                 best = tl.minimum(best, kkt)
@@ -216,11 +224,16 @@ def multipliers(
         rows = max(16, triton.next_power_of_2(m))
         _solve[(q,)](
             e.contiguous(), norm.contiguous(), gram, width, bounds, u, kkt, m, gram.stride(0),
-            ROWS=rows, TWO_SIDED=not one_sided, num_warps=warps(rows),
+            ROWS=rows, TWO_SIDED=not one_sided, **launch(rows),
         )  # fmt: skip
     return u, kkt
 
 
-def warps(rows: int) -> int:
-    """So that the tableau takes at most 64 registers of a thread."""
-    return {16: 1, 32: 1, 64: 4}.get(rows, 16)
+def launch(rows: int) -> dict[str, int | None]:
+    """Warps, so that the tableau takes at most 64 registers of a thread, and the most registers.
+
+    Fewer registers put more programs on a processor, which hides that each waits for its own last step: as
+    few as the assembler manages without storing more than 100 bytes of a thread elsewhere.
+    """
+    warps = {16: 1, 32: 1, 64: 4}.get(rows, 16)
+    return {"num_warps": warps, "maxnreg": {16: 96, 32: 168}.get(rows)}

@@ -1,4 +1,4 @@
-"""Projections on a device: under Triton's interpreter, compiled, on CUDA; statuses when they are asked for."""
+"""Projections on a device: under Triton's interpreter, compiled, on CUDA; when statuses are found."""
 
 import importlib.util
 import os
@@ -40,7 +40,7 @@ def test_the_kernels_compile_for_devices_that_are_not_here(name, tmp_path):
             assert f".target sm_{capability}" in text
             # Neither TF32 nor divisions that are not rounded to nearest.
             assert "tf32" not in text and ".approx" not in text and ".full." not in text
-        assert spilled(text, tmp_path) <= (4000 if options.get("ROWS") == 128 else 64), options
+        assert spilled(text, tmp_path) <= (4000 if options.get("ROWS") == 128 else 100), options
 
 
 @needs_triton

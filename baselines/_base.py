@@ -6,15 +6,12 @@ proj(y) = argmin_x 1/2 ||x - y||^2   subject to   lower <= A x <= b,  C x = d
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import cached_property, partial
+from collections.abc import Mapping
+from functools import partial
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any, ClassVar, final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,57 +25,7 @@ from constrained.errors import (
 )
 from constrained.polyhedron import Polyhedron, check_points
 
-
-class Status(StrEnum):
-    """What became of one point."""
-
-    SOLVED = "solved"
-    INACCURATE = "inaccurate"
-    """The solver stopped before its tolerance; the point is returned, flagged."""
-    INFEASIBLE = "infeasible"
-    """The solver says that the set is empty; the call raises `InfeasibleError`, see `solve`."""
-    FAILED = "failed"
-    """No point; the row is NaN."""
-
-
-STATUSES = {status: status for status in Status}
-
-
-@dataclass(frozen=True, init=False, repr=False)
-class Projection:
-    """The answer of a projection.
-
-    Attributes:
-        x: (*batch, n) nearest points, in the dtype and on the device of the points given.
-        info: `solver_seconds` (time inside the solver, without conversions; on a device the time to launch
-            it) and what a solver adds.
-    """
-
-    x: Tensor
-    info: dict[str, Any]
-
-    def __init__(
-        self, x: Tensor, status: np.ndarray | Callable[[], np.ndarray], info: dict[str, Any] | None = None
-    ) -> None:
-        """`status`: the statuses, or what finds them when they are first asked for."""
-        values = self.__dict__
-        values["x"], values["info"] = x, {} if info is None else info
-        values["_find" if callable(status) else "status"] = status
-
-    @cached_property
-    def status(self) -> np.ndarray:
-        """(*batch,) array of `Status`. On a device the host waits for it, at the first time."""
-        return self.__dict__["_find"]()
-
-    def __repr__(self) -> str:
-        return f"Projection(x={self.x!r}, status={self.status!r}, info={self.info!r})"
-
-
-Statuses = Sequence[Status] | np.ndarray | Callable[[], Sequence[Status]]
-Answer = tuple[Any, Statuses] | tuple[Any, Statuses, dict[str, Tensor]]
-"""What `solve` returns: points, statuses and, if it likes, numbers for each row."""
-Found = np.ndarray | Callable[[], np.ndarray]
-Points = tuple[Tensor, Found, dict[str, Tensor]]
+from ._answer import STATUSES, Answer, Points, Projection, Status, array_of, failed_where, reshaped
 
 
 def unseen(y: Tensor) -> bool:
@@ -211,7 +158,7 @@ class AbstractProjection(ABC):
         shape = y.shape[:-1]
         info = {name: value.reshape(shape) for name, value in info.items()}
         points = x.reshape(y.shape).to(y.device, y.dtype)
-        later = partial(_reshaped, status, shape) if callable(status) else status.reshape(shape)
+        later = partial(reshaped, status, shape) if callable(status) else status.reshape(shape)
         return Projection(points, later, {"solver_seconds": seconds} | info)
 
     def _any_rows(self, rows: Tensor) -> Points:
@@ -220,11 +167,11 @@ class AbstractProjection(ABC):
             return x, status, info
         spoilt = ~torch.isfinite(torch.linalg.vector_norm(rows, torch.inf, dim=-1))
         info = {name: value.masked_fill(spoilt, torch.nan) for name, value in info.items()}
-        return x.masked_fill(spoilt[:, None], torch.nan), partial(_failed_where, status, spoilt), info
+        return x.masked_fill(spoilt[:, None], torch.nan), partial(failed_where, status, spoilt), info
 
     def _finite_rows(self, rows: Tensor) -> Points:
         finite = torch.isfinite(rows).all(-1)
-        x, status = torch.full_like(rows, torch.nan), _array([Status.FAILED] * len(rows))
+        x, status = torch.full_like(rows, torch.nan), array_of([Status.FAILED] * len(rows))
         if not finite.any():
             return x, status, {}
         found, status[finite.cpu().numpy()], info = self._guarded(rows[finite])
@@ -243,10 +190,10 @@ class AbstractProjection(ABC):
         except Exception as error:
             raise EngineError(f"{self.name} failed: {type(error).__name__}: {error}") from error
         if callable(status):
-            return x, lambda: _array(list(status())), dict(*rest)
+            return x, lambda: array_of(list(status())), dict(*rest)
         status = list(status)
         if status.count(Status.SOLVED) == len(status):  # by identity, far cheaper than what follows
-            return torch.as_tensor(x), _array(status), dict(*rest)
+            return torch.as_tensor(x), array_of(status), dict(*rest)
         if Status.INFEASIBLE in status and Status.SOLVED not in status:
             raise InfeasibleError(
                 f"{self.name} reports that {self.polyhedron} is empty: no point satisfies all rows; "
@@ -254,22 +201,6 @@ class AbstractProjection(ABC):
             )
         # A set is empty for every point or for none: one point found refutes the claim for another.
         # NumPy's `full` turns a status into the plain string that it equals; it is one again here.
-        statuses = _array([STATUSES[entry] for entry in status])
+        statuses = array_of([STATUSES[entry] for entry in status])
         statuses[statuses == Status.INFEASIBLE] = Status.FAILED
         return torch.as_tensor(x), statuses, dict(*rest)
-
-
-def _array(statuses: list[Status]) -> np.ndarray:
-    """Filled, not converted: NumPy looks into every string that it converts."""
-    array = np.empty(len(statuses), dtype=object)
-    array[:] = statuses
-    return array
-
-
-def _reshaped(find: Callable[[], np.ndarray], shape: torch.Size) -> np.ndarray:
-    return find().reshape(shape)
-
-
-def _failed_where(statuses: np.ndarray, spoilt: Tensor) -> np.ndarray:
-    statuses[spoilt.cpu().numpy()] = Status.FAILED
-    return statuses

@@ -9,7 +9,13 @@ happens in the m coordinates of the dual, with the Gram matrix A A^T, until x at
 
 Few rows can be active (m or n at most 64; CPU, with numba): the dual active-set method of Goldfarb and
 Idnani for each point, compiled, in as many threads as torch uses, see `_goldfarb_idnani.py`.
-Otherwise, or where its answer is not certified, in torch, the whole batch in each operation:
+The same with at most 128 rows on CUDA, with Triton: one program a sample, from y to x in three kernels that
+read each point once each way, see `triton_/`. The host looks at nothing: not at y, where a row that is not
+finite becomes NaN, and not at the answers, whose statuses are read off their KKT residuals when asked for.
+Where rows depend on each other the kernel itself shifts the system and refines, and what is not certified
+then is INACCURATE, unless `repair` asks for another try.
+
+Otherwise, or where an answer of the CPU is not certified, in torch, the whole batch in each operation:
 
 1. Over-relaxed ADMM in float32, one product with an m x m matrix a step, until the guess of each sample's
    active rows stays the same.
@@ -23,8 +29,9 @@ Every sample carries its KKT residual, `info["kkt"]`: the largest of the primal 
 a multiplier and the complementarity |u s|, relative to the largest of 1, |y| and the bounds; stationarity
 holds by construction, x being y - A^T u. It is at most `tol`, or the status is INACCURATE. It belongs to
 the float64 pair; the point returned is that rounded to the dtype of the call, by a product in that dtype.
-Cost: two products with A; and k^3 + k m operations for k active rows, or 8 to 64 products with an m x m
-matrix and one or two factorisations of size k. Not differentiable by itself, see `differentiable.py`.
+Cost: two products with A; and k^3 + k m operations for k active rows, on CUDA k m^2; or 8 to 64 products
+with an m x m matrix and one or two factorisations of size k. Not differentiable by itself, see
+`differentiable.py`.
 Source: Judice and Pires, A block principal pivoting algorithm for large-scale strictly monotone linear
 complementarity problems, Computers & Operations Research 21(5), 1994, with the backup rule of Murty; Kim
 and Park, Fast nonnegative matrix factorization, SIAM J. Sci. Comput. 33(6), 2011, for many right-hand

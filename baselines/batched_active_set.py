@@ -12,8 +12,8 @@ Idnani for each point, compiled, in as many threads as torch uses, see `_goldfar
 The same with at most 128 rows on CUDA, with Triton: one program a sample, from y to x in three kernels that
 read each point once each way, see `triton_/`. The host looks at nothing: not at y, where a row that is not
 finite becomes NaN, and not at the answers, whose statuses are read off their KKT residuals when asked for.
-Where rows depend on each other the kernel itself shifts the system and refines, and what is not certified
-then is INACCURATE, unless `repair` asks for another try.
+What is not certified, about one in a thousand where the rows nearly depend on each other, is INACCURATE,
+unless `repair` asks for another try.
 
 Otherwise, or where an answer of the CPU is not certified, in torch, the whole batch in each operation:
 

@@ -162,7 +162,8 @@ class AbstractProjection(ABC):
         return Projection(points, later, {"solver_seconds": seconds} | info)
 
     def _any_rows(self, rows: Tensor) -> Points:
-        x, status, info = self._guarded(rows)
+        with torch.cuda.device_of(rows):  # Triton launches on the current device
+            x, status, info = self._guarded(rows)
         if callable(status):
             return x, status, info
         spoilt = ~torch.isfinite(torch.linalg.vector_norm(rows, torch.inf, dim=-1))

@@ -19,21 +19,33 @@ FUNCTIONS = {
     "isotonic": isotonic._pool,
 }
 TILE = {"SAMPLES": level.SAMPLES}
+# Triton makes a constant of an integer that is 1.
 KERNELS = {
     "active_set": [
-        {"ROWS": rows, "TWO_SIDED": two, **active_set.launch(rows)}
-        for rows in (16, 32, 64, 128)
-        for two in (False, True)
+        {"ROWS": 16, "TWO_SIDED": True, "m": 1},
+        *(
+            {"ROWS": rows, "TWO_SIDED": two, **active_set.launch(rows)}
+            for rows in (16, 32, 64, 128)
+            for two in (False, True)
+        ),
     ],
     "levels": [
         {**TILE, "TERMS": level.TERMS, "ROWS": rows, "y": y} for rows in (16, 128) for y in ("*fp32", "*fp64")
-    ],
+    ]
+    + [{**TILE, "TERMS": level.TERMS, "ROWS": 16, "m": 1, "n": 1, "batch": 1, "y": "*fp32"}],
     "points": [
+        {**TILE, "FEATURES": level.FEATURES, "ROWS": 16, "m": 1, "batch": 1},
         {**TILE, "FEATURES": level.FEATURES, "ROWS": 16},
         {**TILE, "FEATURES": level.FEATURES, "ROWS": 128, "num_warps": 16},
     ],
-    "knapsack": [{"SLOTS": slots, "num_warps": max(1, slots // 128)} for slots in (64, 1024)],
-    "isotonic": [{"LANES": isotonic.LANES, "num_warps": 1}],
+    "knapsack": [
+        {"SLOTS": 16, "rows": 1, "num_warps": 1},
+        *({"SLOTS": slots, "num_warps": max(1, slots // 128)} for slots in (64, 1024)),
+    ],
+    "isotonic": [
+        {"LANES": isotonic.LANES, "num_warps": 1},
+        {"LANES": isotonic.LANES, "num_warps": 1, "batch": 1},
+    ],
 }
 INTEGERS = {"batch", "n", "m", "rows", "slots", "stride"}
 NARROW = {"y", "x"}
@@ -41,7 +53,7 @@ OTHERS = {"index": "*i64"}
 
 
 @cache
-def compiled(name: str, options: frozenset, capability: int = 90) -> str:
+def compiled(name: str, options: frozenset, capability: int = 90, aligned: bool = True) -> str:
     """The PTX."""
     function, options = FUNCTIONS[name], dict(options)
     launch = {name: options.pop(name, None) for name in ("num_warps", "maxnreg")}
@@ -49,7 +61,10 @@ def compiled(name: str, options: frozenset, capability: int = 90) -> str:
     signature = {argument: kind(name, argument, options) for argument in function.arg_names}
     if given is not None:
         signature["y"] = given
-    source = ASTSource(fn=function, signature=signature, constexprs=options)
+    # As for memory from torch, and sizes that are multiples of 16: loads are made wider then.
+    places = [i for i, argument in enumerate(function.arg_names) if argument not in options]
+    attributes = {(i,): [["tt.divisibility", 16]] for i in places if aligned}
+    source = ASTSource(fn=function, signature=signature, constexprs=options, attrs=attributes)
     target = GPUTarget("cuda", capability, 32)
     return triton.compile(
         source, target=target, options={name: value for name, value in launch.items() if value}

@@ -225,4 +225,4 @@ def launch(rows: int) -> dict[str, int | None]:
     few as the assembler manages without storing more than some 100 bytes of a thread elsewhere.
     """
     warps = {16: 1, 32: 1, 64: 4}.get(rows, 16)
-    return {"num_warps": warps, "maxnreg": {16: 96, 32: 168, 64: 168}.get(rows)}
+    return {"num_warps": warps, "maxnreg": {16: 112, 32: 168, 64: 168}.get(rows)}

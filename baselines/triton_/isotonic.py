@@ -24,9 +24,9 @@ LANES = 32
 def _pool(y, x, sums, counts, batch, n, LANES: tl.constexpr):
     lane = (tl.program_id(0) * LANES + tl.arange(0, LANES)).to(tl.int64)
     live = lane < batch
-    depth = lane * 0
-    for i in range(n):
-        total = tl.load(y + i * batch + lane, mask=live, other=0.0).to(tl.float64)
+    depth, place = lane * 0, lane
+    for _ in range(n):
+        total = tl.load(y + place, mask=live, other=0.0).to(tl.float64)
         count = total * 0.0 + 1.0
         joins = live & (depth > 0)
         while tl.max(joins.to(tl.int32), 0) > 0:
@@ -41,16 +41,17 @@ def _pool(y, x, sums, counts, batch, n, LANES: tl.constexpr):
         tl.store(sums + depth * batch + lane, total, mask=live)
         tl.store(counts + depth * batch + lane, count, mask=live)
         depth += 1
+        place += batch
     left, mean = lane * 0.0, lane * 0.0
     left, mean = left.to(tl.float64), mean.to(tl.float64)
-    for back in range(n):
+    for _ in range(n):
+        place -= batch
         opens = live & (left <= 0.0)
         depth = tl.where(opens, depth - 1, depth)
         at = depth * batch + lane
         count = tl.load(counts + at, mask=opens, other=1.0)
         mean = tl.where(opens, tl.load(sums + at, mask=opens, other=0.0) / count, mean)
         left = tl.where(opens, count, left) - 1.0
-        place = (n - 1 - back) * batch + lane
         tl.store(x + place, rounded(mean, x.dtype.element_ty), mask=live)
 
 

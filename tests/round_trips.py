@@ -214,7 +214,7 @@ def _crosses(func: Any, args: tuple, result: Any, device: str) -> bool:
 
 def _line() -> str | None:
     """The innermost line of ours, otherwise the innermost outside torch; None for what is of the host."""
-    frames = list(_frames(sys._getframe(1)))
+    frames = list(_frames(sys._getframe(1))) or [("a thread of the backward pass", 0)]
     own = next((i for i, (file, _) in enumerate(frames) if file.startswith(OURS)), None)
     if own is None:
         own = next((i for i, (file, _) in enumerate(frames) if not file.startswith(TORCH)), 0)

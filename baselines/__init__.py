@@ -8,7 +8,8 @@ Importing this package imports no solver; building a projection imports its own.
 
 from constrained.plugins import PROJECTION_GROUP, find
 
-from ._base import AbstractProjection, Projection, Status
+from ._answer import Projection, Status
+from ._base import AbstractProjection
 from ._installed import installed
 from ._pointwise import AbstractPointwise
 from .batched_active_set import BatchedActiveSet

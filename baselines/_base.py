@@ -6,14 +6,12 @@ proj(y) = argmin_x 1/2 ||x - y||^2   subject to   lower <= A x <= b,  C x = d
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Mapping
+from functools import partial
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any, ClassVar, final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,41 +25,12 @@ from constrained.errors import (
 )
 from constrained.polyhedron import Polyhedron, check_points
 
-
-class Status(StrEnum):
-    """What became of one point."""
-
-    SOLVED = "solved"
-    INACCURATE = "inaccurate"
-    """The solver stopped before its tolerance; the point is returned, flagged."""
-    INFEASIBLE = "infeasible"
-    """The solver says that the set is empty; the call raises `InfeasibleError`, see `solve`."""
-    FAILED = "failed"
-    """No point; the row is NaN."""
+from ._answer import STATUSES, Answer, Points, Projection, Status, array_of, failed_where, reshaped
 
 
-STATUSES = {status: status for status in Status}
-
-
-@dataclass(frozen=True)
-class Projection:
-    """The answer of a projection.
-
-    Attributes:
-        x: (*batch, n) nearest points, in the dtype and on the device of the points given.
-        status: (*batch,) array of `Status`.
-        info: `solver_seconds` (time inside the solver, without conversions) and what a solver adds.
-    """
-
-    x: Tensor
-    status: np.ndarray
-    info: dict[str, Any] = field(default_factory=dict)
-
-
-Statuses = Sequence[Status] | np.ndarray
-Answer = tuple[Any, Statuses] | tuple[Any, Statuses, dict[str, Tensor]]
-"""What `solve` returns: points, statuses and, if it likes, numbers for each row."""
-Points = tuple[Tensor, np.ndarray, dict[str, Tensor]]
+def unseen(y: Tensor) -> bool:
+    """Whether the host would have to wait to look at a value."""
+    return not y.is_cpu
 
 
 def accuracies(default: float) -> Mapping[str, float]:
@@ -151,6 +120,10 @@ class AbstractProjection(ABC):
         `y` is an array, or a tensor as it was given where `tensors` is set. A third value, if any, is
         a dictionary for `Projection.info` of one number a row each. Rows without a point are NaN.
         INFEASIBLE on some rows beside SOLVED on others, which no set allows, becomes FAILED.
+
+        Where the host would have to wait for a look at them, see `unseen`, the rows of a tensor may hold
+        anything: those that are not finite are made NaN and FAILED afterwards. The statuses may then be a
+        function, which is called when they are asked for; such an adapter sees to these rows by itself.
         """
 
     @final
@@ -158,6 +131,8 @@ class AbstractProjection(ABC):
         """Project each row of `y` (*batch, n).
 
         A row that is not finite is returned as NaN with status FAILED; the others are unaffected.
+        Points on a device that the adapter serves there are not looked at, and neither are the answers until
+        `status` is read; that a set is empty is known without.
 
         Raises:
             InvalidInputError: wrong last dimension, or a dtype that is not floating.
@@ -172,20 +147,32 @@ class AbstractProjection(ABC):
         rows = y.detach().reshape(-1, y.shape[-1])
         if not self.tensors:
             rows = rows.to("cpu", torch.float64)
-        finite = None if len(rows) and torch.isfinite(rows.sum()) else torch.isfinite(rows).all(-1)
+        answer = self._finite_rows
+        if unseen(rows):
+            answer = self._any_rows
+        elif len(rows) and torch.isfinite(rows.sum()):
+            answer = self._guarded
         start = perf_counter()
-        if finite is None:
-            x, status, info = self._guarded(rows)
-        else:
-            x, status, info = self._finite_rows(rows, finite)
+        x, status, info = answer(rows)
         seconds = perf_counter() - start
         shape = y.shape[:-1]
         info = {name: value.reshape(shape) for name, value in info.items()}
         points = x.reshape(y.shape).to(y.device, y.dtype)
-        return Projection(points, status.reshape(shape), {"solver_seconds": seconds} | info)
+        later = partial(reshaped, status, shape) if callable(status) else status.reshape(shape)
+        return Projection(points, later, {"solver_seconds": seconds} | info)
 
-    def _finite_rows(self, rows: Tensor, finite: Tensor) -> Points:
-        x, status = torch.full_like(rows, torch.nan), _array([Status.FAILED] * len(rows))
+    def _any_rows(self, rows: Tensor) -> Points:
+        with torch.cuda.device_of(rows):  # Triton launches on the current device
+            x, status, info = self._guarded(rows)
+        if callable(status):
+            return x, status, info
+        spoilt = ~torch.isfinite(torch.linalg.vector_norm(rows, torch.inf, dim=-1))
+        info = {name: value.masked_fill(spoilt, torch.nan) for name, value in info.items()}
+        return x.masked_fill(spoilt[:, None], torch.nan), partial(failed_where, status, spoilt), info
+
+    def _finite_rows(self, rows: Tensor) -> Points:
+        finite = torch.isfinite(rows).all(-1)
+        x, status = torch.full_like(rows, torch.nan), array_of([Status.FAILED] * len(rows))
         if not finite.any():
             return x, status, {}
         found, status[finite.cpu().numpy()], info = self._guarded(rows[finite])
@@ -203,9 +190,11 @@ class AbstractProjection(ABC):
             raise
         except Exception as error:
             raise EngineError(f"{self.name} failed: {type(error).__name__}: {error}") from error
+        if callable(status):
+            return x, lambda: array_of(list(status())), dict(*rest)
         status = list(status)
         if status.count(Status.SOLVED) == len(status):  # by identity, far cheaper than what follows
-            return torch.as_tensor(x), _array(status), dict(*rest)
+            return torch.as_tensor(x), array_of(status), dict(*rest)
         if Status.INFEASIBLE in status and Status.SOLVED not in status:
             raise InfeasibleError(
                 f"{self.name} reports that {self.polyhedron} is empty: no point satisfies all rows; "
@@ -213,13 +202,6 @@ class AbstractProjection(ABC):
             )
         # A set is empty for every point or for none: one point found refutes the claim for another.
         # NumPy's `full` turns a status into the plain string that it equals; it is one again here.
-        statuses = _array([STATUSES[entry] for entry in status])
+        statuses = array_of([STATUSES[entry] for entry in status])
         statuses[statuses == Status.INFEASIBLE] = Status.FAILED
         return torch.as_tensor(x), statuses, dict(*rest)
-
-
-def _array(statuses: list[Status]) -> np.ndarray:
-    """Filled, not converted: NumPy looks into every string that it converts."""
-    array = np.empty(len(statuses), dtype=object)
-    array[:] = statuses
-    return array

@@ -35,6 +35,8 @@ MOST_ITERATIONS = 24
 """From which a factorisation is faster."""
 MOST_COMPILED = 64
 """Rows or features up to which the method for single points is faster than the one for the batch."""
+MOST_TABLEAU = 128
+"""Rows up to which a tableau of all of them fits the registers of a program on CUDA."""
 TRIALS, TRIAL_STEPS, MOST_TUNED = 64, 32, 1024
 
 
@@ -77,6 +79,11 @@ class Dual:
         if self.A.device.type != "cpu" or min(self.A.shape) > MOST_COMPILED or not find_spec("numba"):
             return None
         return Compiled(self.gram[:-1, :-1], self.width, self.bounds, self.A.shape[1])
+
+    @cached_property
+    def tableau(self) -> bool:
+        """Whether the kernel for CUDA serves this set."""
+        return len(self.h) <= MOST_TABLEAU and find_spec("triton") is not None
 
     @property
     def full(self) -> bool:

@@ -9,7 +9,13 @@ happens in the m coordinates of the dual, with the Gram matrix A A^T, until x at
 
 Few rows can be active (m or n at most 64; CPU, with numba): the dual active-set method of Goldfarb and
 Idnani for each point, compiled, in as many threads as torch uses, see `_goldfarb_idnani.py`.
-Otherwise, or where its answer is not certified, in torch, the whole batch in each operation:
+The same with at most 128 rows on CUDA, with Triton: one program a sample, from y to x in three kernels that
+read each point once each way, see `triton_/`. The host looks at nothing: not at y, where a row that is not
+finite becomes NaN, and not at the answers, whose statuses are read off their KKT residuals when asked for.
+What is not certified, about one in a thousand where the rows nearly depend on each other, is INACCURATE,
+unless `repair` asks for another try.
+
+Otherwise, or where an answer of the CPU is not certified, in torch, the whole batch in each operation:
 
 1. Over-relaxed ADMM in float32, one product with an m x m matrix a step, until the guess of each sample's
    active rows stays the same.
@@ -23,8 +29,9 @@ Every sample carries its KKT residual, `info["kkt"]`: the largest of the primal 
 a multiplier and the complementarity |u s|, relative to the largest of 1, |y| and the bounds; stationarity
 holds by construction, x being y - A^T u. It is at most `tol`, or the status is INACCURATE. It belongs to
 the float64 pair; the point returned is that rounded to the dtype of the call, by a product in that dtype.
-Cost: two products with A; and k^3 + k m operations for k active rows, or 8 to 64 products with an m x m
-matrix and one or two factorisations of size k. Not differentiable by itself, see `differentiable.py`.
+Cost: two products with A; and k^3 + k m operations for k active rows, on CUDA k m^2; or 8 to 64 products
+with an m x m matrix and one or two factorisations of size k. Not differentiable by itself, see
+`differentiable.py`.
 Source: Judice and Pires, A block principal pivoting algorithm for large-scale strictly monotone linear
 complementarity problems, Computers & Operations Research 21(5), 1994, with the backup rule of Murty; Kim
 and Park, Fast nonnegative matrix factorization, SIAM J. Sci. Comput. 33(6), 2011, for many right-hand
@@ -34,19 +41,21 @@ sides at once; ADMM as in Boyd et al., 2011, in one variable. The combination is
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from constrained.polyhedron import Polyhedron
 
-from ._base import AbstractProjection, Answer, Status
+from ._base import AbstractProjection, Answer, Status, unseen
 from ._dual import RELAXATION, Dual, dual_of
 from ._pivoting import Pivoting, scale_of
 
 FEW_STEPS = (3, 3, 3, 8, 16, 32)
 STEPS = (8, 8, 16, 16, 32, 64, 128)
 """Between two checks, for a Gram matrix near the identity and otherwise."""
+OUTCOMES = Status.SOLVED, Status.INACCURATE, Status.FAILED
 
 
 class BatchedActiveSet(AbstractProjection):
@@ -55,16 +64,21 @@ class BatchedActiveSet(AbstractProjection):
     Args:
         polyhedron, tol: see `AbstractProjection`; `tol` bounds the KKT residual of each sample.
         warm_start: begin ADMM from the multipliers of the last call where it had as many samples, for
-            points that move little from call to call. The answer is the optimum either way.
+            points that move little from call to call. The answer is the optimum either way. Without effect
+            where the method is that of single points.
+        repair: with the kernel for CUDA, whether to try in torch what it could not certify. That takes the
+            host one look a call; otherwise there is none, and such samples are INACCURATE.
     """
 
     name, citation = "batched_active_set", "judice1994"
     batched, tensors = True, True
     default_tol = 1e-9
 
-    def setup(self, polyhedron: Polyhedron, tol: float, warm_start: bool = False) -> _State:
+    def setup(
+        self, polyhedron: Polyhedron, tol: float, warm_start: bool = False, repair: bool = False
+    ) -> _State:
         """Rows, Gram matrix and the matrix of the steps."""
-        state = _State(dual_of(polyhedron), tol, warm_start)
+        state = _State(dual_of(polyhedron), tol, warm_start, repair)
         _ = state.on(torch.device("cpu")).compiled  # built now, not in the first call
         return state
 
@@ -73,6 +87,8 @@ class BatchedActiveSet(AbstractProjection):
         if state.dual.empty:
             return torch.full_like(y, torch.nan), [Status.INFEASIBLE] * len(y)
         with torch.no_grad():
+            if unseen(y):
+                return _on_a_device(state, y)
             x, kkt = _project(state, y)
         status = [Status.SOLVED] * len(y)
         for i in (~(kkt <= state.tol)).nonzero()[:, 0].tolist():
@@ -85,6 +101,7 @@ class _State:
     dual: Dual
     tol: float
     warm_start: bool
+    repair: bool
     last: Tensor | None = None
     places: dict[torch.device, Dual] = field(default_factory=dict)
 
@@ -93,6 +110,45 @@ class _State:
         if device not in self.places:
             self.places[device] = self.dual.to(device)
         return self.places[device]
+
+
+def _on_a_device(state: _State, y: Tensor) -> Answer:
+    """By the kernels where the rows are few enough for them; the host then looks at nothing."""
+    dual = state.on(y.device)
+    if len(dual.h) and dual.tableau:
+        x, kkt = _by_kernels(state, dual, y)
+        return x, partial(_statuses, x, kkt, state.tol), {"kkt": kkt}
+    # What is in torch looks at its values anyway, and cannot do with such that are not finite.
+    finite = torch.isfinite(y).all(-1, keepdim=True)
+    x, kkt = _project(state, torch.where(finite, y, 0.0))
+    return x, _statuses(x, kkt, state.tol) if len(dual.h) else [Status.SOLVED] * len(y), {"kkt": kkt}
+
+
+def _by_kernels(state: _State, dual: Dual, y: Tensor) -> tuple[Tensor, Tensor]:
+    """As `_project`; NaN for points that are not finite, or whose norm is not."""
+    from .triton_ import active_set, level
+
+    inside = None
+    if dual.full:
+        e, norm = level.levels(y, dual.A, dual.h)
+    else:
+        inside = dual.onto_hull(y.double())
+        e = torch.addmm(dual.h, inside, dual.A.mT, beta=-1)
+        norm = torch.linalg.vector_norm(y, dim=-1, dtype=torch.float64)
+    u, kkt = active_set.multipliers(e, norm, dual.gram, dual.width, dual.bounds, dual.one_sided)
+    if state.repair:
+        rest = (torch.isfinite(norm) & ~(kkt <= state.tol)).nonzero()[:, 0]
+        if len(rest):
+            here = dual.onto_hull(y[rest].double())
+            u[rest], kkt[rest] = _pivoted(dual, here, e[rest], norm[rest])
+    if inside is not None:
+        return torch.addmm(inside, u, dual.A, alpha=-1).to(y.dtype), kkt
+    return level.points(y, u, dual.A if y.dtype == torch.float64 else dual.narrow), kkt
+
+
+def _statuses(x: Tensor, kkt: Tensor, tol: float) -> list[Status]:
+    code = torch.where(kkt <= tol, 0, torch.where(torch.isfinite(x).all(-1), 1, 2))
+    return [OUTCOMES[entry] for entry in code.tolist()]
 
 
 def _project(state: _State, y: Tensor) -> tuple[Tensor, Tensor]:  # (q, n) -> (q, n), (q,)

@@ -24,9 +24,12 @@ from torch.autograd.function import once_differentiable
 from constrained.errors import EngineError, InvalidInputError
 from constrained.polyhedron import Polyhedron
 
-from ._base import AbstractProjection, Status
+from ._base import AbstractProjection, Status, unseen
+from ._tensors import Constants
 
 ACTIVITY_TOL = 1e-6
+SHIFT, STEPS = 1e-9, 3
+"""On a device: added to the Gram matrix of unit rows; steps, which count eigenvalues above 1e-6 whole."""
 
 
 class DifferentiableProjection(nn.Module):
@@ -44,7 +47,9 @@ class DifferentiableProjection(nn.Module):
     Raises:
         InvalidInputError: `projection` is not an `AbstractProjection`, or what the projection raises.
         InfeasibleError: the set is empty.
-        EngineError: a row of `y` is not finite, or the solver found no point for it.
+        EngineError: a row of `y` is not finite, or the solver found no point for it. Not where the
+            projection itself serves points on a device: nobody looks there, and such a row is NaN, as its
+            gradient.
     """
 
     def __init__(self, projection: AbstractProjection, activity_tol: float = ACTIVITY_TOL) -> None:
@@ -71,7 +76,8 @@ class _Project(torch.autograd.Function):
     def forward(ctx: Any, y: Tensor, projection: AbstractProjection, rows: _Rows) -> Tensor:
         # In float64, so that the activity of a row is not decided by the rounding of a narrow dtype.
         result = projection(y.double() if isinstance(y, Tensor) and y.is_floating_point() else y)
-        if failed := int((result.status == Status.FAILED).sum()):
+        looks = not (projection.tensors and unseen(y))
+        if looks and (failed := int((result.status == Status.FAILED).sum())):
             raise EngineError(
                 f"{projection.name} found no point for {failed} of {result.status.size} rows; "
                 "check that y is finite, or call the projection itself and look at result.status"
@@ -87,6 +93,8 @@ class _Project(torch.autograd.Function):
     ) -> tuple[Tensor, None, None]:
         x, y = (t.double().reshape(-1, t.shape[-1]) for t in ctx.saved_tensors)
         product = ctx.rows.free_component(v.double().reshape(x.shape), x, y)
+        if unseen(x):  # where there is no point there is no gradient, and nobody has raised an error
+            product = product.masked_fill(x[:, :1].isnan(), torch.nan)
         return product.reshape(v.shape).to(v.dtype), None, None
 
 
@@ -101,26 +109,24 @@ class _Rows:
         )
         single, general = entries == 1, entries > 1
         self.tol = tol
-        self.general = torch.from_numpy(rows[general] / norms[general, None])  # (g, n)
-        self.general_bounds = torch.from_numpy(bounds[:, general] / norms[general])  # (2, g)
-        self.feature = torch.from_numpy(np.abs(rows[single]).argmax(1))  # (s,)
         entry = rows[single].sum(1)  # the only one
-        self.single_bounds = torch.from_numpy(bounds[:, single] / entry)  # (2, s)
+        self.constants = Constants(
+            rows[general] / norms[general, None],  # (g, n)
+            bounds[:, general] / norms[general],  # (2, g)
+            np.abs(rows[single]).argmax(1),  # (s,), the feature
+            bounds[:, single] / entry,  # (2, s)
+        )
 
     def free_component(self, v: Tensor, x: Tensor, y: Tensor) -> Tensor:  # each (q, n) -> (q, n)
         """The component of each `v` along which no row active at `x` changes."""
-        free = self._free_features(x, _larger_norm(x, y, torch.inf))
-        general = self.general.to(x.device)
-        active = self._active(x @ general.mT, self.general_bounds, _larger_norm(x, y, 2))  # (q, g)
+        general, general_bounds, feature, single_bounds = self.constants.on(x.device)
+        fixed = self._active(x[:, feature], single_bounds, _larger_norm(x, y, torch.inf))  # (q, s)
+        free = torch.zeros_like(x).index_add_(1, feature, fixed.to(x)) == 0
+        active = self._active(x @ general.mT, general_bounds, _larger_norm(x, y, 2))  # (q, g)
         return null_component(general, active.to(v), free.to(v), v)
 
-    def _free_features(self, x: Tensor, size: Tensor) -> Tensor:  # (q, n), (q, 1) -> (q, n) bool
-        feature = self.feature.to(x.device)
-        active = self._active(x[:, feature], self.single_bounds, size)
-        return torch.zeros_like(x).index_add_(1, feature, active.to(x)) == 0
-
     def _active(self, product: Tensor, bounds: Tensor, size: Tensor) -> Tensor:  # (q, r) -> (q, r) bool
-        bounds = bounds.to(product.device)[:, None]  # (2, 1, r)
+        bounds = bounds[:, None]  # (2, 1, r)
         margin = self.tol * (size + torch.where(bounds.isfinite(), bounds.abs(), 0.0))
         return ((product - bounds).abs() <= margin).any(0)
 
@@ -135,15 +141,20 @@ def null_component(rows: Tensor, active: Tensor, free: Tensor, v: Tensor) -> Ten
     `rows` (g, n) are shared and may be dependent or 0; `active` (q, g), `free` (q, n): 0 or 1 for
     each `v` (q, n). By the eigenvectors of the smaller Gram matrix; singular values below about
     1e-7 of the largest count as 0, since squaring them leaves nothing above rounding.
+
+    On a device, where the host waits for eigenvectors, by proximal steps with a Cholesky factor that is not
+    checked: a fixed number of operations.
     """
     v = v * free
     g, n = rows.shape
     if not g:
         return v
-    if g <= n:
+    if g <= n or unseen(v):
         gram = (rows * free[:, None]) @ rows.mT * _pairs(active)
     else:
         gram = (rows * active[..., None]).mT @ rows * _pairs(free)
+    if unseen(v):
+        return v - _in_range(gram, v @ rows.mT * active) * active @ rows * free
     values, vectors = torch.linalg.eigh(gram)
     cutoff = 100 * torch.finfo(v.dtype).eps * values[:, -1:].clamp_min(0)
     in_range = values > cutoff
@@ -151,6 +162,18 @@ def null_component(rows: Tensor, active: Tensor, free: Tensor, v: Tensor) -> Ten
         return _apply(vectors, v, (~in_range).to(v))
     inverse = torch.where(in_range, values, 1.0).reciprocal() * in_range
     return v - _apply(vectors, v @ rows.mT * active, inverse) * active @ rows * free
+
+
+def _in_range(gram: Tensor, r: Tensor) -> Tensor:  # (q, g, g), (q, g) -> (q, g)
+    """A solution of `gram u = r`, for r in the range, by proximal steps."""
+    shifted = gram.clone()
+    shifted.diagonal(dim1=-2, dim2=-1).add_(SHIFT)
+    factor, _ = torch.linalg.cholesky_ex(shifted)
+    r, u = r[..., None], torch.zeros_like(r)[..., None]
+    for _ in range(STEPS):
+        half = torch.linalg.solve_triangular(factor, r - gram @ u, upper=False)
+        u = u + torch.linalg.solve_triangular(factor.mT, half, upper=True)
+    return u[..., 0]
 
 
 def _pairs(mask: Tensor) -> Tensor:  # (q, k) -> (q, k, k)

@@ -1,9 +1,10 @@
-"""Fused kernels for CUDA: `shift`, `gauge`, `half_spaces` and `refined` as operators of torch.
+"""Fused kernels for CUDA: `shift`, `gauge`, `half_spaces`, `refined` and sparse `rays` as operators of torch.
 
 What lies between the points and the values stays in registers. Where rows are few (`held_whole`), `shift`,
 `gauge` and `half_spaces` read each point once and write each value once; elsewhere a point is read a second
 time, from cache if those of all programs fit there, and products take longer than either. `refined` is
-the same in inference, and in training two kernels, its steps and then the move.
+the same in inference, and in training two kernels, its steps and then the move. `rays` of generators that
+are mostly zeros read latent numbers where an entry needs them, see `combine.py`.
 
 They are operators `torch.ops.constrained.*`: one node of a graph, with rules for shapes, autograd and
 `torch.func.vmap`. On CUDA they run Triton (the extra "cuda"; CUDA builds of torch for Linux bring it), on the
@@ -20,6 +21,7 @@ tensors, for tests.
 
 from ._choice import MOST_REGISTERS, fused, held_whole, model, usable
 from ._registration import by_rows
+from .combine import combine
 from .half_spaces import half_spaces
 from .move import move
 from .pull_and_move import pull_and_move
@@ -28,6 +30,7 @@ from .refined import pull
 __all__ = [
     "MOST_REGISTERS",
     "by_rows",
+    "combine",
     "fused",
     "half_spaces",
     "held_whole",

@@ -3,7 +3,7 @@
 Which of the two is faster is a model until a device has been measured: seconds of a batch of BATCH samples
 are launches, bytes over the bandwidth of the memory and operations over the rate of products, the last two
 overlapping in a fused kernel and following each other between the launches of the plain path. `python -m
-bench.cuda_limits` prints both paths as a device runs them; `model` is the place to change it.
+bench.cuda_limits` measures both paths and the choice on a device; `model` is the place to change it.
 """
 
 from __future__ import annotations

@@ -52,6 +52,7 @@ class Grouped:
         parts: for each its heading, its name and its rows.
         left: as in `Table`, without the column of the part.
         filters: the columns that can be chosen from.
+        label: of the single table, after which a file that it is saved as is called.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Grouped:
     parts: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...]
     left: int
     filters: tuple[str, ...]
+    label: str
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _block(block: Block) -> str:
             return f"![{path.rpartition('/')[2].replace('_', ' ')}]({path}.svg)\n\n{caption}{data}"
         case Download(path, _):
             return f"[{path}]({path})"
-        case Grouped(_, header, parts, left, _):
+        case Grouped(header=header, parts=parts, left=left):
             tables = (f"#### {title}\n\n{_table(header, rows, left)}" for title, _, rows in parts)
             return "\n\n".join(tables)
         case Table(header, rows, left):

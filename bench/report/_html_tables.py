@@ -19,7 +19,7 @@ def table(block: Table | Grouped) -> str:
     header = (block.name, *block.header)
     rows = [(literal(part), *row) for _, part, rows in block.parts for row in rows]
     text = [i <= block.left for i in range(len(header))]
-    return box(header, rows, text, name="results", filters=block.filters)
+    return box(header, rows, text, name=block.label, filters=block.filters)
 
 
 def box(

@@ -29,7 +29,7 @@ def inference(rows: list[Row]) -> list[Block]:
     return [
         Heading(3, "Inference, problem by problem"),
         legend(),
-        Grouped("problem", HEADER, tuple(parts), left=5, filters=FILTERS),
+        Grouped("problem", HEADER, tuple(parts), left=5, filters=FILTERS, label="results"),
     ]
 
 

@@ -91,7 +91,7 @@ def _maps(rows: list[Row]) -> list[Block]:
         body = tuple(_map(where(mine, **dict(zip(CELL, cell, strict=True)))) for cell in cells)
         parts.append((f"Maps, {n}x{m}", f"{n}x{m}", body))
     filters = ("size", "map", "strict", "dtype", "batch")
-    return [Grouped("size", MAPS, tuple(parts), left=3, filters=filters)] if parts else []
+    return [Grouped("size", MAPS, tuple(parts), 3, filters, "limits of the device")] if parts else []
 
 
 CELL = ("map", "strict", "dtype", "batch", "l2")

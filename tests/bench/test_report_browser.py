@@ -92,6 +92,7 @@ def test_the_page_opens_without_a_message_and_shows_every_figure(driver):
     assert driver.get_log("browser") == []
     widths = driver.execute_script("return Array.from(document.images, (image) => image.naturalWidth)")
     assert len(widths) == 2 * len(DRAWN) and min(widths) > 0
+    assert len(driver.find_elements("xpath", '//table[@data-name="results"]')) == 2, "one a machine"
     fetched = driver.execute_script("return performance.getEntriesByType('resource').map((e) => e.name)")
     assert all(name.startswith("data:") for name in fetched)
 

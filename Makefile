@@ -72,7 +72,7 @@ report: $(READY) ## README blocks, results/README.md and results/report.html fro
 peers: $(READY) ## build the environments of other papers' layers into .peers (a few minutes)
 	$(BIN)/python -m baselines.peers
 
-test: $(READY) ## the tests, one process a core (about 5 minutes)
+test: $(READY) ## the tests, one process a core (about 7 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 8
 
 lint: $(TOOLS) ## ruff, check and format

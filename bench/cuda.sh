@@ -3,7 +3,7 @@
 # has; packages that it lacks come from the folder WHEELS; what is in neither is a named skip.
 #
 #   PARTS    of "peers tests sanitize limits grid results", in the order given; default: all but sanitize
-#   GRID     the timing grid; default: cuda, about five minutes on an H100, two more with the peers
+#   GRID     the timing grid; default: cuda, by estimate five minutes on an H100, two more with the peers
 #   RAW      where raw rows go, written cell by cell; default: results/raw
 #   LIMIT    seconds after which a part is stopped; what it measured is kept, and the same command continues
 #

@@ -36,13 +36,13 @@ def forward(
     reduced: bool,
 ) -> Tensor:  # (batch, n), in the dtype of the normals
     """The pulled point; `keep` is `1 - alpha / 2`, the other constants are those of `Refined`."""
-    arguments = (x, normals, bias, start, factor, gram, inverse_depths, target, steps, keep, shifting)
+    constants = (normals, bias, start, factor, gram, inverse_depths, target)
     if runs_kernels(x):
         from .triton_ import refined as kernels
 
         with torch.cuda.device_of(x):
-            return kernels.forward(*arguments, reduced)
-    return plain(*arguments, reduced)
+            return kernels.forward(x, constants, steps, keep, shifting, reduced)
+    return plain(x, *constants, steps, keep, shifting)
 
 
 def plain(
@@ -57,7 +57,6 @@ def plain(
     steps: int,
     keep: float,
     shifting: bool,
-    reduced: bool,
 ) -> Tensor:
     """The same by operators of torch."""
     x = x.to(normals.dtype)
@@ -67,6 +66,7 @@ def plain(
     for _ in range(steps - 1):
         v = torch.addmm(torch.add(s, v, alpha=keep), v.abs(), factor)
     mu = torch.relu(v)
+    # The projection is no farther than any point of the set; so a point of the set stays where it is.
     level = torch.relu((q * inverse_depths).amax(-1, keepdim=True))
     farthest = _of(shifting).distance(x, level, target)
     squared = (mu * (mu @ gram)).sum(-1, keepdim=True)
@@ -90,13 +90,13 @@ def backward(
     shifting: bool,
 ) -> Tensor:  # (batch, n), in the dtype of x
     """The gradient of `x` for one of the value."""
-    arguments = (g, x, normals, bias, start, factor, gram, inverse_depths, target, steps, keep, shifting)
+    constants = (normals, bias, start, factor, gram, inverse_depths, target)
     if runs_kernels(x):
         from .triton_ import refined as kernels
 
         with torch.cuda.device_of(x):
-            return kernels.backward(*arguments)
-    return plain_backward(*arguments)
+            return kernels.backward(g, x, constants, steps, keep, shifting)
+    return plain_backward(g, x, *constants, steps, keep, shifting)
 
 
 def plain_backward(

@@ -17,6 +17,8 @@ of Multipliers, 2011, sec. 3.4.3 and 5.2; the feasible finish is ours.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,7 @@ from .. import kernels
 from .._arrays import count
 from ..analysis import analyse
 from ..errors import InvalidInputError
+from ..kernels.refined import plain
 from ..polyhedron import Polyhedron
 from ..rounding import products_are_reduced
 from ._base import Strict
@@ -108,19 +111,7 @@ class Refined(AbstractInterior):
             return x
         if x.is_cuda and self._pull_is_fusable(x):
             return self._fused_pull(x)
-        q = torch.addmm(self.normal_bias, x, self.normals)
-        start = q @ self.start
-        v = start
-        for _ in range(len(self.steps) - 1):
-            v = torch.addmm(torch.add(start, v, alpha=1 - RELAXATION / 2), v.abs(), self.factor)
-        mu = torch.relu(v)
-        # The projection is no farther than any point of the set; so a point of the set stays where it is.
-        level = torch.relu((q * self.inverse_depths).amax(-1, keepdim=True))
-        farthest = self.move.distance(x, level, self.target)
-        squared = (mu * (mu @ self.gram)).sum(-1, keepdim=True)
-        too_far = squared > farthest.square()
-        t = torch.where(too_far, farthest / torch.where(too_far, squared, 1).sqrt(), 1)
-        return torch.addmm(x, t * mu, self.normals.mT, alpha=-1)
+        return plain(x, *self._pulling())
 
     def lay_out(self) -> None:
         """The normals as well, which come after the rows."""
@@ -160,7 +151,9 @@ class Refined(AbstractInterior):
         return kernels.usable(x, n, rows, 3, kernels.MOST_REGISTERS)
 
     def _fused_pull(self, x: Tensor) -> Tensor:
+        return kernels.pull(x, *self._pulling(), products_are_reduced(x))
+
+    def _pulling(self) -> tuple[Any, ...]:
+        """What a pull depends on beside the point, in the order of `kernels/refined.py`."""
         constants = (self.normals, self.normal_bias, self.start, self.factor, self.gram, self.inverse_depths)
-        keep, shifting = 1 - RELAXATION / 2, self.move is Shifting
-        reduced = products_are_reduced(x)
-        return kernels.pull(x, *constants, self.target, len(self.steps), keep, shifting, reduced)
+        return *constants, self.target, len(self.steps), 1 - RELAXATION / 2, self.move is Shifting

@@ -1,9 +1,6 @@
 """Projections on a device: under Triton's interpreter, compiled, on CUDA; when statuses are found."""
 
 import importlib.util
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,6 +9,7 @@ import baselines
 from baselines import Projection, Status
 from constrained.polyhedron import Polyhedron
 from tests.contracts.projection_kernels import ACTIVE_SETS, ProjectionKernelContract, normal, pretend
+from tests.interpreter import run_under_triton_interpreter
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="the extra 'cuda' is not installed: triton"
@@ -20,13 +18,7 @@ needs_triton = pytest.mark.skipif(
 
 @needs_triton
 def test_the_kernels_under_the_interpreter():
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    environment.pop("PYTEST_XDIST_WORKER", None)
-    file = "tests/projection_kernels_interpreted.py"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout and "skipped" not in done.stdout
+    run_under_triton_interpreter("tests/projection_kernels_interpreted.py")
 
 
 @needs_triton

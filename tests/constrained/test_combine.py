@@ -1,8 +1,6 @@
 """Generators that are mostly zeros: the operator for CUDA, its kernel, and no product with the zeros."""
 
 import os
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -19,6 +17,7 @@ from constrained.parameterizations import rays
 from tests.contracts.deployment import OLD_JIT
 from tests.contracts.kernels import OnCuda, undressed
 from tests.contracts.parameterization import latent
+from tests.interpreter import run_under_triton_interpreter
 
 pytest.importorskip("ppl", reason="the extra 'rays' is not installed: pplpy")
 pytest.importorskip("flint", reason="the extra 'rays' is not installed: python-flint")
@@ -115,13 +114,7 @@ class TestOnCuda(TestContract):
 @needs_triton
 @pytest.mark.skipif(INTERPRETED, reason="this is the interpreter")
 def test_the_kernel_under_the_interpreter():
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    environment.pop("PYTEST_XDIST_WORKER", None)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore::RuntimeWarning"]
-    command += [__file__, "-k", "TestContract"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
+    run_under_triton_interpreter("-W", "ignore::RuntimeWarning", __file__, "-k", "TestContract")
 
 
 @needs_triton

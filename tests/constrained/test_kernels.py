@@ -1,8 +1,5 @@
 """The operators of the fused kernels: on the CPU, under Triton's interpreter, compiled, on a CUDA device."""
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import pytest
@@ -26,6 +23,7 @@ from tests.contracts.kernels import (
     slabs,
     undressed,
 )
+from tests.interpreter import run_under_triton_interpreter
 
 needs_triton = pytest.mark.skipif(
     find_spec("triton") is None, reason="the extra 'cuda' is not installed: triton"
@@ -289,12 +287,7 @@ def test_the_calls_of_the_maps_compile_into_one_graph(kind, strict, monkeypatch)
 
 @needs_triton
 def test_the_kernels_under_the_interpreter():
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    environment.pop("PYTEST_XDIST_WORKER", None)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/kernels_interpreted.py"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout and "skipped" not in done.stdout
+    run_under_triton_interpreter("tests/kernels_interpreted.py")
 
 
 @needs_triton

@@ -9,6 +9,8 @@ only the signs of v: 2 bits, as v may be 0, for each row, sample and step, 16 st
 writes the words and reads them back, m / 4 bytes a step each way; keeping v would be 4 m.
 """
 
+from collections.abc import Sequence
+
 import torch
 import triton
 import triton.language as tl
@@ -166,25 +168,18 @@ def _backward(
 
 def forward(
     x: Tensor,
-    normals: Tensor,
-    bias: Tensor,
-    start: Tensor,
-    factor: Tensor,
-    gram: Tensor,
-    inverse_depths: Tensor,
-    target: Tensor,
+    constants: Sequence[Tensor],
     steps: int,
     keep: float,
     shifting: bool,
     reduced: bool,
 ) -> Tensor:
     """See `kernels/refined.py`."""
-    x, (batch, n), m = x.contiguous(), x.shape, normals.shape[1]
+    x, (batch, n), m = x.contiguous(), x.shape, constants[0].shape[1]
     y = torch.empty_like(x, dtype=torch.float32)
     if not batch:
         return y
     samples, options = _tiles(batch, m, x.device)
-    constants = (normals, bias, start, factor, gram, inverse_depths, target)
     _forward[(triton.cdiv(batch, samples),)](
         x, *(v.contiguous() for v in constants), y, batch, n, m, steps, keep,
         **options, SHIFTING=shifting, PRECISION="tf32" if reduced else "ieee",
@@ -195,24 +190,17 @@ def forward(
 def backward(
     g: Tensor,
     x: Tensor,
-    normals: Tensor,
-    bias: Tensor,
-    start: Tensor,
-    factor: Tensor,
-    gram: Tensor,
-    inverse_depths: Tensor,
-    target: Tensor,
+    constants: Sequence[Tensor],
     steps: int,
     keep: float,
     shifting: bool,
 ) -> Tensor:
     """See `kernels/refined.py`."""
-    g, x, (batch, n), m = g.contiguous(), x.contiguous(), x.shape, normals.shape[1]
+    g, x, (batch, n), m = g.contiguous(), x.contiguous(), x.shape, constants[0].shape[1]
     back = torch.empty_like(x)
     if not batch:
         return back
     samples, options = _tiles(batch, m, x.device)
-    constants = (normals, bias, start, factor, gram, inverse_depths, target)
     signs = x.new_empty(triton.cdiv(steps - 1, PACKED), batch, m, dtype=torch.int32)
     _backward[(triton.cdiv(batch, samples),)](
         g, x, *(v.contiguous() for v in constants), back, signs, batch, n, m, steps, keep,
